@@ -1,0 +1,293 @@
+"""Source contracts: the model of `include/sources/<source>.yml`, and its loader.
+
+A contract says where a source is, how it is read, what each of its headings means, and what is normal for it. Every
+heading is mapped under `columns` or written under `ignore`; anything else is drift. Light on purpose: DAG files load
+contracts while they are parsed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+
+from chengxin import yamlfile
+from chengxin.errors import ChengxinError, ConfigError
+from chengxin.tables import FACTS, Table
+from chengxin.yamlfile import Strict
+
+FACT_TABLES = {table.name: table for table in FACTS}
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, str) and value[:-1].isdigit() and value[-1] in "hdy":
+        return timedelta(**{"h": {"hours": 1}, "d": {"days": 1}, "y": {"days": 365}}[value[-1]]) * int(value[:-1])
+    if isinstance(value, timedelta):
+        return value
+    raise ValueError("a number and a unit, e.g. 36h, 2d or 5y")
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(str)]
+
+
+class Column(Strict):
+    """What one source heading means. In a file `heading: field` is short for `heading: {to: field}`."""
+
+    to: str
+    """Field of the fact table."""
+    as_: Literal["text", "date", "timestamp", "int", "number", "money", "boolean", "uscc", "name"] | None = Field(
+        default=None, alias="as"
+    )
+    """How to read the value; None: as the field's type asks (`uscc` for the field `uscc`)."""
+    unit: Literal["元", "万元"] | None = None
+    """Unit of a money column at the source: must be given, the lake keeps yuan."""
+    lookup: Mapping[str, str | bool | int | None] = {}
+    """Source word → value of ours; a word that is not here passes unchanged (`lookup_strict` refuses it)."""
+    lookup_strict: bool = False
+    required: bool = False
+    """An empty value is an error."""
+
+
+def _short_columns(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {heading: {"to": column} if isinstance(column, str) else column for heading, column in value.items()}
+    return value
+
+
+Columns = Annotated[Mapping[str, Column], BeforeValidator(_short_columns)]
+
+
+class Envelope(Strict):
+    """Where an HTTP answer keeps its parts, as dotted paths."""
+
+    code: str = "code"
+    ok: tuple[str, ...] = ("200", "0")
+    """Codes that mean success, as text."""
+    message: str = "msg"
+    total: str | None = "data.total"
+    records: str = "data.records"
+
+
+class Paging(Strict):
+    """Page number and size, by query parameter."""
+
+    page: str = "page"
+    size: str = "size"
+    page_size: int = Field(default=1000, ge=1, le=100_000)
+
+
+class HttpRead(Strict):
+    """A paged HTTP API."""
+
+    connector: Literal["http_api"]
+    connection: str
+    path: str
+    auth: Literal["none", "hmac_sha256", "bearer", "basic"] = "none"
+    paging: Paging = Paging()
+    envelope: Envelope = Envelope()
+    params: Mapping[str, str] = {}
+    """More query parameters; `{as_of}` stands for the day."""
+    timeout: float = 30.0
+    """Seconds to connect, and between bytes."""
+    tries: int = Field(default=4, ge=1)
+
+
+class DatabaseRead(Strict):
+    """A table or view of a front database (前置库)."""
+
+    connector: Literal["database"]
+    connection: str
+    table: str
+    order_by: tuple[str, ...] = ()
+    """Columns that give the rows a stable order, so that a killed read can go on."""
+    where: str | None = None
+    """A fixed condition, in the database's own SQL."""
+    batch: int = Field(default=50_000, ge=1)
+
+
+class FilesRead(Strict):
+    """Files that somebody drops into a folder."""
+
+    connector: Literal["files"]
+    connection: str
+    """Its `extra.path` (or host and path) is the folder."""
+    pattern: str
+    """File name pattern; `{as_of}` stands for the day as YYYYMMDD."""
+    format: Literal["csv", "xlsx", "json"]
+    encoding: str = "utf-8-sig"
+    delimiter: str = ","
+    sheet: str | int = 0
+    header_row: int = Field(default=1, ge=1)
+    """Row of the headings in a sheet, from 1."""
+    records: str = ""
+    """Dotted path to the list of records in a JSON document; empty: the document is the list."""
+
+
+Read = Annotated[HttpRead | DatabaseRead | FilesRead, Field(discriminator="connector")]
+
+
+class RowBounds(Strict):
+    """How many source records are normal: fewer than `min` stops, more than `max` warns."""
+
+    min: int = Field(ge=0)
+    max: int | None = None
+
+
+class Shrink(Strict):
+    """The share of known keys that may vanish at once; more stops."""
+
+    max: float = Field(ge=0, le=1)
+
+
+class Filled(Strict):
+    """The share of records in which the field must not be empty; less stops."""
+
+    filled: float = Field(ge=0, le=1)
+
+
+class Bounds(Strict):
+    """What is normal for a batch. A violated bound is a signal to explain the run, not to widen the bound."""
+
+    rows: RowBounds
+    shrink: Shrink | None = None
+    fields: Mapping[str, Filled] = {}
+
+
+class Drift(Strict):
+    """What a change of the source's columns does."""
+
+    new: Literal["stop", "warn"] = "warn"
+    missing: Literal["stop", "warn"] = "stop"
+    retyped: Literal["stop", "warn"] = "stop"
+
+
+class Child(Strict):
+    """A list inside each record that feeds a table of its own (the applicants of a matter)."""
+
+    table: str
+    columns: Columns
+    inherit: Mapping[str, str] = {}
+    """Field of the child ← field of its parent."""
+    constants: Mapping[str, Any] = {}
+    ignore: tuple[str, ...] = ()
+    key: tuple[str, ...]
+
+
+class Contract(Strict):
+    """One source."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    title: str
+    publisher: str
+    legal_basis: str
+    table: str
+    mode: Literal["full", "incremental"]
+    """`full`: the whole list each time, what is gone was removed. `incremental`: what changed since the last time."""
+    schedule: str
+    """Cron, Asia/Shanghai."""
+    max_age: Duration
+    """Older than this, the source cannot answer any more: CANNOT_TELL."""
+    read: Read
+    columns: Columns
+    children: Mapping[str, Child] = {}
+    constants: Mapping[str, Any] = {}
+    ignore: tuple[str, ...] = ()
+    exclude: Mapping[str, tuple[str, ...]] = {}
+    """Source heading → values whose records are left out on purpose, counted as ignored."""
+    key: tuple[str, ...] = Field(min_length=1)
+    nulls: tuple[str, ...] = ()
+    """Words that mean nothing, besides the empty text."""
+    bounds: Bounds
+    drift: Drift = Drift()
+    keep: Duration
+    """How long raw files stay."""
+    owner: str
+    fixture: str | None = None
+    """A sample of the source under `tests/fixtures`, for its contract test."""
+
+    @model_validator(mode="after")
+    def _fits_its_tables(self) -> Contract:
+        _check_fields(self.name, self.table, self.columns, self.constants, self.key)
+        for name, child in self.children.items():
+            _check_fields(
+                f"{self.name}.{name}",
+                child.table,
+                child.columns,
+                {**child.constants, **child.inherit},
+                child.key,
+            )
+        both = set(self.columns) & set(self.ignore)
+        if both:
+            raise ValueError(f"mapped and ignored at once: {', '.join(sorted(both))}")
+        return self
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The fact tables it feeds, its own first."""
+        return tuple(dict.fromkeys([self.table, *(child.table for child in self.children.values())]))
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the contract's content: what a harvest ran under."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def _check_fields(
+    where: str,
+    table_name: str,
+    columns: Mapping[str, Column],
+    constants: Mapping[str, Any],
+    key: tuple[str, ...],
+) -> None:
+    table: Table | None = FACT_TABLES.get(table_name)
+    if table is None:
+        raise ValueError(f"{where}: no fact table {table_name!r}; one of {', '.join(FACT_TABLES)}")
+    fields = {column.name: column for column in table.columns}
+    filled = [column.to for column in columns.values()] + list(constants)
+    for name in (*filled, *key):
+        if name not in fields:
+            raise ValueError(f"{where}: {table_name} has no field {name!r}; it has {', '.join(fields)}")
+    twice = {name for name in filled if filled.count(name) > 1}
+    if twice:
+        raise ValueError(f"{where}: filled twice: {', '.join(sorted(twice))}")
+    for name in key:
+        if name not in filled:
+            raise ValueError(f"{where}: key field {name!r} is filled by no column")
+    for heading, column in columns.items():
+        if fields[column.to].type == "money" and column.unit is None:
+            raise ValueError(f"{where}: {heading} is money: say unit: 元 or unit: 万元")
+
+
+def load(path: Path) -> Contract:
+    """The contract of one file.
+
+    Raises:
+        ConfigError: the file is no valid contract; the message names file, key and remedy.
+    """
+    contract = yamlfile.load(path, Contract)
+    if contract.name != path.stem:
+        raise ConfigError(
+            f"the contract calls itself {contract.name!r}",
+            where=str(path),
+            remedy="file name and `name` must agree",
+        )
+    return contract
+
+
+def load_all(folder: Path) -> tuple[dict[str, Contract], dict[str, ChengxinError]]:
+    """Every contract of a folder, and the errors of the files that are none, both by file stem.
+
+    One bad file never hides the others.
+    """
+    contracts: dict[str, Contract] = {}
+    errors: dict[str, ChengxinError] = {}
+    for path in sorted(folder.glob("*.yml")):
+        try:
+            contracts[path.stem] = load(path)
+        except ChengxinError as error:
+            errors[path.stem] = error
+    return contracts, errors

@@ -1,0 +1,106 @@
+"""The engine: ibis on DuckDB, over the lake's own Parquet files.
+
+`observations` is everything ever seen of a table, `as_of` its state on a day. Both are lazy expressions.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TypeAlias
+
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.backends.duckdb import Backend
+
+from chengxin.lake import Lake, arrow_schema
+from chengxin.tables import TABLES
+
+Connection: TypeAlias = Backend
+
+
+def connect(*, threads: int | None = None, memory_limit: str | None = None, spill: Path | None = None) -> Connection:
+    """A DuckDB backend of its own, in memory.
+
+    Args:
+        threads: worker threads; None: all cores.
+        memory_limit: e.g. `1GB`; None: DuckDB's default.
+        spill: folder for what does not fit.
+    """
+    connection = ibis.duckdb.connect()
+    settings = {
+        "TimeZone": "Asia/Shanghai",
+        "preserve_insertion_order": "false",
+        **({"threads": str(threads)} if threads else {}),
+        **({"memory_limit": memory_limit} if memory_limit else {}),
+        **({"temp_directory": str(spill)} if spill else {}),
+    }
+    for name, value in settings.items():
+        quoted = value.replace("'", "''")
+        connection.raw_sql(f"SET {name} = '{quoted}'")
+    return connection
+
+
+def observations(connection: Connection, lake: Lake, name: str) -> ibis.Table:
+    """Every observation of a table, from its live files."""
+    files = lake.files(name)
+    schema = arrow_schema(TABLES[name])
+    if not files:
+        return ibis.memtable(schema.empty_table())
+    # Parquet written before a column was added to the table lacks it: read by name, fill with nulls.
+    table = connection.read_parquet(files, union_by_name=True)
+    missing = {
+        field.name: ibis.null().cast(ibis.dtype(_ibis_type(field.type)))
+        for field in schema
+        if field.name not in table.columns
+    }
+    return table.mutate(**missing).select(*schema.names) if missing else table.select(*schema.names)
+
+
+def as_of(
+    connection: Connection,
+    lake: Lake,
+    name: str,
+    day: date,
+    *,
+    seq: int | None = None,
+    source: str | None = None,
+) -> ibis.Table:
+    """The state of a table on a day: the newest observation per source and key, tombstones left out.
+
+    Args:
+        connection: the engine.
+        lake: the lake.
+        name: the table.
+        day: observations after this day are not known yet.
+        seq: commits above this number are not known yet (replay); None: all are.
+        source: one source only.
+    """
+    rows = observations(connection, lake, name)
+    rows = rows.filter(rows.observed_on <= ibis.literal(day))
+    if seq is not None:
+        rows = rows.filter(rows.seq <= seq)
+    if source is not None:
+        rows = rows.filter(rows.source == source)
+    newest = ibis.row_number().over(
+        group_by=[rows.source, rows.natural_key], order_by=[rows.observed_on.desc(), rows.seq.desc()]
+    )
+    rows = rows.mutate(_newest=newest)
+    return rows.filter(rows._newest == 0, ~rows.removed).drop("_newest")
+
+
+def copy_to(connection: Connection, rows: ibis.Table, name: str, file: Path) -> int:
+    """Writes rows as one Parquet file in the schema of a table.
+
+    Returns:
+        The number of rows written.
+    """
+    schema = arrow_schema(TABLES[name])
+    casts = {field.name: rows[field.name].cast(_ibis_type(field.type)) for field in schema}
+    connection.to_parquet(rows.select(**casts), file, COMPRESSION="zstd")
+    return int(pq.read_metadata(file).num_rows)
+
+
+def _ibis_type(arrow: pa.DataType) -> str:
+    return str(ibis.dtype(arrow))

@@ -1,0 +1,158 @@
+"""The lake: Iceberg tables on a folder, append-only, named by `chengxin.tables`.
+
+Bulk rows are written as Parquet by the engine (`COPY`) into the table's own data folder and then taken in with one
+commit (`Lake.commit`). A crash between the two leaves a file that no snapshot names; `Lake.orphans` finds it. A commit
+carries the `seq` of the ledger in its snapshot summary, so doing it twice adds nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.table import Table as IcebergTable
+
+from chengxin.tables import TABLES, Column, Table
+
+NAMESPACE = "chengxin"
+SEQ_PROPERTY = "chengxin.seq"
+
+_ARROW: dict[str, pa.DataType] = {
+    "string": pa.string(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "double": pa.float64(),
+    "money": pa.decimal128(20, 2),
+    "boolean": pa.bool_(),
+    "strings": pa.list_(pa.string()),
+}
+
+_PROPERTIES = {
+    # Manifest bounds would keep the first characters of codes and names after an erasure.
+    "write.metadata.metrics.default": "none",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "10",
+    # Several sources write one table (lists); PyIceberg retries a commit that lost the race.
+    "commit.retry.num-retries": "20",
+    "commit.retry.min-wait-ms": "20",
+    "commit.retry.max-wait-ms": "1000",
+}
+
+
+def arrow_type(column: Column) -> pa.DataType:
+    """The Arrow type of a column."""
+    return _ARROW[column.type]
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The Arrow schema of a table: content columns, then the observation's."""
+    return pa.schema([pa.field(column.name, arrow_type(column)) for column in table.all_columns])
+
+
+class Lake:
+    """The Iceberg tables of one house.
+
+    Args:
+        warehouse: folder of the tables' data and metadata.
+        catalog_uri: SQLAlchemy URL of the catalogue.
+    """
+
+    def __init__(self, warehouse: Path, catalog_uri: str) -> None:
+        self.warehouse = warehouse
+        self.catalog_uri = catalog_uri
+
+    @cached_property
+    def catalog(self) -> SqlCatalog:
+        """The catalogue, made on first use."""
+        self.warehouse.mkdir(parents=True, exist_ok=True)
+        catalog = SqlCatalog("chengxin", uri=self.catalog_uri, warehouse=_location(self.warehouse))
+        with contextlib.suppress(NamespaceAlreadyExistsError):
+            catalog.create_namespace(NAMESPACE)
+        return catalog
+
+    def table(self, name: str) -> IcebergTable:
+        """The Iceberg table, at its newest snapshot; made on first use.
+
+        Raises:
+            KeyError: `chengxin.tables` has no table of that name.
+        """
+        identifier = (NAMESPACE, name)
+        try:
+            return self.catalog.load_table(identifier)
+        except NoSuchTableError:
+            try:
+                return self.catalog.create_table(identifier, schema=arrow_schema(TABLES[name]), properties=_PROPERTIES)
+            except TableAlreadyExistsError:
+                return self.catalog.load_table(identifier)
+
+    def files(self, name: str) -> list[str]:
+        """Paths of the table's live Parquet files, sorted."""
+        return sorted(_path(task.file.file_path) for task in self.table(name).scan().plan_files())
+
+    def snapshot_id(self, name: str) -> int | None:
+        """Id of the newest snapshot; None for a table without any."""
+        snapshot = self.table(name).current_snapshot()
+        return snapshot.snapshot_id if snapshot else None
+
+    def data_file(self, name: str, seq: int, part: int = 0) -> Path:
+        """Where a commit's rows are to be written: `seq` and `part` name the file, so a retry overwrites its own."""
+        folder = Path(_path(self.table(name).location())) / "data"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{seq:012d}-{part:04d}.parquet"
+
+    def commit(self, name: str, files: Sequence[Path], seq: int, properties: dict[str, str] | None = None) -> int:
+        """Takes written Parquet files in, as one snapshot. Doing it again for the same `seq` adds nothing.
+
+        Args:
+            name: the table.
+            files: Parquet files in the table's schema, inside its data folder.
+            seq: the ledger's number of this commit.
+            properties: more for the snapshot summary.
+
+        Returns:
+            The snapshot's id.
+        """
+        table = self.table(name)
+        for snapshot in reversed(table.snapshots()):
+            if snapshot.summary and snapshot.summary.additional_properties.get(SEQ_PROPERTY) == str(seq):
+                return snapshot.snapshot_id
+        table.add_files(
+            [_location(file) for file in files],
+            snapshot_properties={SEQ_PROPERTY: str(seq), **(properties or {})},
+        )
+        taken_in = table.current_snapshot()
+        assert taken_in is not None
+        return taken_in.snapshot_id
+
+    def orphans(self, name: str) -> list[Path]:
+        """Data files that no live snapshot names."""
+        folder = Path(_path(self.table(name).location())) / "data"
+        live = set(self.files(name))
+        return sorted(file for file in folder.glob("*.parquet") if str(file) not in live)
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """All observations as dictionaries: for tests and small tables only."""
+        return self.table(name).scan().to_arrow().to_pylist()
+
+
+def _location(path: Path) -> str:
+    # PyIceberg takes the path of a file: location as it stands and undoes no percent-encoding.
+    return f"file://{path}"
+
+
+def _path(location: str) -> str:
+    return location.removeprefix("file://")
+
+
+def ensure(lake: Lake, names: Iterable[str] = tuple(TABLES)) -> None:
+    """Makes the tables that do not exist yet."""
+    for name in names:
+        lake.table(name)

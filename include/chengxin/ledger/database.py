@@ -1,0 +1,63 @@
+"""The ledger's database: engine, sessions, schema.
+
+SQLite (WAL, short write transactions, one writer at a time) is the embedded default, PostgreSQL the production one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.orm import Session
+
+
+class Ledger:
+    """One ledger.
+
+    Args:
+        url: SQLAlchemy URL, e.g. `sqlite:////srv/chengxin/ledger.db` or `postgresql+psycopg2://…`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine, with the schema brought up to date on first use."""
+        url = make_url(self.url)
+        if url.get_backend_name() == "sqlite":
+            if url.database:
+                Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            engine = create_engine(url, connect_args={"timeout": 60})
+            event.listen(engine, "connect", _sqlite_pragmas)
+            event.listen(engine, "begin", _sqlite_begin)
+        else:
+            engine = create_engine(url, pool_pre_ping=True)
+        from chengxin.ledger.migrate import upgrade
+
+        upgrade(engine)
+        return engine
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """A session in one transaction: committed at the end, rolled back on an error."""
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+
+def _sqlite_pragmas(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy, not the driver, says BEGIN
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _sqlite_begin(connection: Any) -> None:
+    # IMMEDIATE takes the write lock at once, so two writers queue up; a deferred one would fail on upgrade.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,103 @@
+"""YAML files as configuration: duplicate keys refused, models strict, messages that name file, key and remedy."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import YAMLError
+
+from chengxin.errors import ConfigError
+
+
+class Strict(BaseModel):
+    """A part of a configuration file: unknown keys are refused, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read(path: Path) -> Any:
+    """The file's content as plain Python values.
+
+    Raises:
+        ConfigError: unreadable, not YAML, or a key stands twice.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError("no such file", where=str(path)) from None
+    except DuplicateKeyError as error:
+        raise ConfigError(
+            "a key stands twice",
+            where=_place(path, error),
+            why=str(error.problem),
+            remedy="keep one of the two",
+        ) from None
+    except YAMLError as error:
+        raise ConfigError(
+            "not valid YAML", where=_place(path, error), why=str(getattr(error, "problem", error))
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError("not UTF-8", where=str(path), why=str(error), remedy="save the file as UTF-8") from None
+
+
+def load(path: Path, model: type[M], content: Any = None) -> M:
+    """The file as a model.
+
+    Args:
+        path: the file.
+        model: what it must be.
+        content: its content, if it was read (and completed) already.
+
+    Raises:
+        ConfigError: with every fault of the file, each with its key and what is allowed there.
+    """
+    value = read(path) if content is None else content
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        lines = [_fault(model, fault) for fault in error.errors()]
+        raise ConfigError(
+            f"{len(lines)} fault{'s' if len(lines) > 1 else ''} in {path.name}",
+            where=str(path),
+            why="; ".join(lines),
+            remedy="mend the keys named above",
+        ) from None
+
+
+def _place(path: Path, error: Any) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f"{path}, line {mark.line + 1}" if mark else str(path)
+
+
+def _fault(model: type[BaseModel], fault: Any) -> str:
+    key = ".".join(str(part) for part in fault["loc"]) or "(top)"
+    if fault["type"] != "extra_forbidden":
+        return f"{key}: {fault['msg']}"
+    allowed = _allowed(model, fault["loc"][:-1])
+    near = difflib.get_close_matches(str(fault["loc"][-1]), allowed, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{key}: unknown key. {hint}allowed here: {', '.join(allowed)}" if allowed else f"{key}: unknown key"
+
+
+def _allowed(model: Any, loc: tuple[Any, ...]) -> list[str]:
+    """The keys a model allows at a place, where the place can be followed through plain fields."""
+    for part in loc:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            # A list index or mapping key: stay with the same model.
+            continue
+        candidates = [
+            a for a in (field.annotation, *getattr(field.annotation, "__args__", ())) if hasattr(a, "model_fields")
+        ]
+        if not candidates:
+            return []
+        model = candidates[0]
+    return [field.alias or name for name, field in getattr(model, "model_fields", {}).items()]

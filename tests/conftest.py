@@ -1,0 +1,24 @@
+"""Fixtures for every test: a house of its own under `tmp_path`, with a fixed clock.
+
+Strategy: unit tests mirror `include/chengxin` and use the smallest input that shows the case; real sockets, files and
+databases are used wherever the product uses them. Slow or service-bound tests carry the marks `services` and `long`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from chengxin.clock import BEIJING
+from chengxin.settings import House
+
+ROOT = Path(__file__).resolve().parents[1]
+NOW = datetime(2026, 6, 15, 8, 0, tzinfo=BEIJING)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """A house whose run folder is fresh and whose clock stands at 2026-06-15 08:00 in Beijing."""
+    return House(root=ROOT, var=tmp_path / "var", district="370112", clock=lambda: NOW)
