@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
@@ -195,6 +196,8 @@ class Contract(Strict):
     columns: Columns
     children: Mapping[str, Child] = {}
     constants: Mapping[str, Any] = {}
+    combine: Mapping[str, str] = {}
+    """Field ← text made of headings, e.g. `"{rank}-{member_seq}"`: for keys that no single column holds."""
     ignore: tuple[str, ...] = ()
     exclude: Mapping[str, tuple[str, ...]] = {}
     """Source heading → values whose records are left out on purpose, counted as ignored."""
@@ -211,7 +214,7 @@ class Contract(Strict):
 
     @model_validator(mode="after")
     def _fits_its_tables(self) -> Contract:
-        _check_fields(self.name, self.table, self.columns, self.constants, self.key)
+        _check_fields(self.name, self.table, self.columns, {**self.constants, **self.combine}, self.key)
         for name, child in self.children.items():
             _check_fields(
                 f"{self.name}.{name}",
@@ -224,6 +227,12 @@ class Contract(Strict):
         if both:
             raise ValueError(f"mapped and ignored at once: {', '.join(sorted(both))}")
         return self
+
+    @property
+    def combined_headings(self) -> tuple[str, ...]:
+        """The headings that `combine` reads."""
+        names = (name for text in self.combine.values() for _, name, _, _ in Formatter().parse(text) if name)
+        return tuple(dict.fromkeys(names))
 
     @property
     def tables(self) -> tuple[str, ...]:
