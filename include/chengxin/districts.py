@@ -6,10 +6,11 @@ reached, which sources feed it, which policy it follows and which reading leads.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -29,17 +30,31 @@ class Department(Strict):
     mailbox: str
     head: str | None = None
     """Mailbox of the unit's head: copied from the escalation stage on."""
-    industries: tuple[str, ...] = ()
+    industries: tuple[Annotated[str, Field(pattern="^[A-T]$")], ...] = ()
     """GB/T 4754 letters whose annual reports it looks after (行业主管)."""
 
 
 class AreaRoute(Strict):
-    """Which unit looks after an area, and from when to when: area codes change hands."""
+    """Which unit looks after an area, and from when to when (both inclusive): area codes change hands."""
 
-    area: str
+    area: str = Field(pattern=r"^\d{6}(\d{3}){0,2}$")
+    """6, 9 or 12 digits; the longest one that begins an address's code decides."""
     to: str
     valid_from: date | None = None
     valid_to: date | None = None
+
+    def holds(self, day: date) -> bool:
+        """Whether the route is in force on a day."""
+        return (self.valid_from is None or self.valid_from <= day) and (self.valid_to is None or day <= self.valid_to)
+
+
+class Escalation(Strict):
+    """Who else hears of the annual reports from a stage on."""
+
+    stage: Literal[90, 60, 30, 15, 7, 3, 1, 0, -1, -7, -30]
+    """Days before 30 June; negative after it. Holds at this stage and at every later one."""
+    copy_to: str = Field(alias="copy")
+    """`head`: each unit's head gets a copy of its mail. A department: it gets the numbers of all units, no names."""
 
 
 class Mail(Strict):
@@ -48,8 +63,17 @@ class Mail(Strict):
     sender: str
     sender_name: str
     connection: str = "smtp_default"
-    operators: tuple[str, ...]
+    operators: tuple[str, ...] = Field(min_length=1)
     """Where crash notices and run reports go; never a department."""
+    work_list_rows: int = Field(default=20_000, ge=1)
+    """Most rows of one attached work list; a mail whose list was cut says so."""
+
+
+class NamedBody(Strict):
+    """A body that the notice names and that gets no mail; the name may be open, then the note says why."""
+
+    name: str = ""
+    note: str = ""
 
 
 class District(Strict):
@@ -69,17 +93,45 @@ class District(Strict):
     regulator: str
     """区市场监管局: hears of every annual report due."""
     supervisors: tuple[str, ...] = ()
+    """区发改局 and 区金融事业发展中心 (四（一）)."""
+    pboc_branch: NamedBody = NamedBody()
+    """The branch of the People's Bank that supervises credit agencies (四（二）)."""
+    escalation: tuple[Escalation, ...] = ()
+    working_days: Mapping[date, bool] = {}
+    """The district's own calendar, where it differs from the published one: day → whether it is worked."""
     mail: Mail
     parameters: Mapping[str, object] = {}
     """Overrides of policy parameters, each with its own reference."""
 
     @model_validator(mode="after")
     def _names_known_departments(self) -> District:
-        named = {self.default_desk, self.regulator, *self.supervisors, *(route.to for route in self.areas)}
+        copied = {step.copy_to for step in self.escalation} - {"head"}
+        named = {self.default_desk, self.regulator, *self.supervisors, *copied, *(route.to for route in self.areas)}
         unknown = named - set(self.departments)
         if unknown:
             raise ValueError(f"no such department: {', '.join(sorted(unknown))}")
         return self
+
+    @model_validator(mode="after")
+    def _one_route_at_a_time(self) -> District:
+        routes = sorted(self.areas, key=lambda route: (route.area, route.valid_from or date.min))
+        for earlier, later in itertools.pairwise(routes):
+            if earlier.area == later.area and (earlier.valid_to or date.max) >= (later.valid_from or date.min):
+                raise ValueError(f"two routes of area {later.area} hold on {later.valid_from or 'every day'}")
+        return self
+
+    @model_validator(mode="after")
+    def _operators_are_no_departments(self) -> District:
+        boxes = {box for unit in self.departments.values() for box in (unit.mailbox, unit.head)}
+        both = boxes & set(self.mail.operators)
+        if both:
+            raise ValueError(f"operators' mailbox is a department's: {', '.join(sorted(str(box) for box in both))}")
+        return self
+
+    def route(self, area_code: str | None, day: date) -> str | None:
+        """The department that looks after an address on a day; None: no route fits (the default desk's business)."""
+        fits = [route for route in self.areas if area_code and area_code.startswith(route.area) and route.holds(day)]
+        return max(fits, key=lambda route: len(route.area)).to if fits else None
 
 
 def load(path: Path) -> District:
