@@ -1,0 +1,45 @@
+"""
+## What it does
+Checks every applicant of every pending matter, and every subject's annual report, against the district's policy, on
+the facts that the lake holds as of the day. Writes findings, advice and filing statuses; only what changed is written.
+
+## Who reads the result
+`warn_departments` (started by the asset `lake://advice`), the auditor's pages, `chengxin explain`.
+
+## Kind
+*now*. It runs by the clock, not when all sources are in: a dead source must not silence the others. How old each
+source is stands with the result, and a source older than its contract's `max_age` answers "cannot tell".
+
+## How to rerun
+Clear the run, or trigger the DAG with `as_of`. The same facts under the same policy write nothing new.
+
+## What not to clear
+Nothing is lost by clearing. Do not clear runs of past days to correct what was said then: the record of what was said
+stays, and a correction is today's check.
+"""
+
+from airflow.sdk import dag, task
+
+from chengxin.dagtools import ADVICE, HOUSE, as_of, fact_assets, house, schedule
+
+# After the night's harvests, before lunch mail is read, before offices close.
+THREE_TIMES_A_DAY = "30 6,12,17 * * *"
+
+
+@dag(schedule=schedule(THREE_TIMES_A_DAY), tags=["stage:check", "kind:now", "table:advice"], doc_md=__doc__, **HOUSE)
+def check_matters():
+    """Facts × policy → findings → advice."""
+
+    @task(inlets=fact_assets(), outlets=[ADVICE])
+    def check(**context):
+        from chengxin import check
+
+        day = as_of(context)
+        counts = check.run(house(), day)
+        context["outlet_events"][ADVICE].extra = {"as_of": day.isoformat()}
+        return counts
+
+    check()
+
+
+check_matters()

@@ -1,0 +1,57 @@
+"""
+## What it does
+Tells each department what concerns it: its annual-report countdown on the days the law's calendar gives, and the
+advice that changed. `plan` renders every message and commits it with its key; `send` hands the messages of one
+department to the mail server; `report` tells the operators what went out.
+
+## Who reads the result
+The departments' mailboxes; the operators read the report; the ledger keeps what was sent.
+
+## Kind
+*now*. In production it sends for today and yesterday only; any other day is planned and not sent.
+
+## How to rerun
+Clear the run, or trigger the DAG with `as_of`. A message that went out is never sent again: its key is the recipient,
+the matter, the stage and the content.
+
+## What not to clear
+Nothing. Messages in state `unknown` (cut off between sending and recording) are for a person to decide, and no rerun
+sends them.
+"""
+
+from airflow.sdk import dag, task
+
+from chengxin.dagtools import ADVICE, HOUSE, as_of, house
+
+
+@dag(schedule=[ADVICE], tags=["stage:warn", "kind:now"], doc_md=__doc__, **HOUSE)
+def warn_departments():
+    """Plan → send, per department → report."""
+
+    @task
+    def plan(**context):
+        from chengxin import warn
+
+        return warn.plan(house(), as_of(context))
+
+    @task(
+        max_active_tis_per_dagrun=2,
+        retry_exponential_backoff=2,
+        map_index_template="{{ task.op_kwargs['department'] }}",
+    )
+    def send(department, **context):
+        from chengxin import warn
+
+        return warn.send(house(), as_of(context), department)
+
+    # Whatever happened before it: silence would look like a quiet day.
+    @task(trigger_rule="all_done")
+    def report(**context):
+        from chengxin import warn
+
+        warn.report(house(), as_of(context), None)
+
+    send.expand(department=plan()) >> report()
+
+
+warn_departments()

@@ -1,0 +1,95 @@
+"""What every DAG of the house has in common: failure notice, retries, time limits, tags, schedules, assets."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Asset, CronTriggerTimetable, ExceptionRetryPolicy, Param, RetryAction, RetryRule
+
+from chengxin.dagtools.notice import tell_operators
+from chengxin.tables import CONCLUSIONS, FACTS
+
+TIMEZONE = "Asia/Shanghai"
+
+TAGS = frozenset(
+    {
+        "stage:harvest",
+        "stage:check",
+        "stage:warn",
+        "stage:maintain",
+        # now: speaks for the state of the world at the run; interval: speaks for a stretch of time.
+        "kind:now",
+        "kind:interval",
+        *(f"table:{table.name}" for table in (*FACTS, *CONCLUSIONS)),
+    }
+)
+"""The closed list of tags."""
+
+HOPELESS = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(exception=f"chengxin.errors.{name}", action=RetryAction.FAIL, reason="a retry cannot mend this")
+        for name in (
+            "ConfigError",
+            "ConnectionNotFoundError",
+            "SourceRefusedError",
+            "DriftError",
+            "BoundError",
+            "SumError",
+        )
+    ]
+)
+"""Errors that only a person can mend fail at the first try; all others are retried."""
+
+
+def _retry_delay() -> timedelta:
+    # A day of the sandbox is over in minutes.
+    return timedelta(seconds=5) if os.environ.get("CHENGXIN_MODE") == "sandbox" else timedelta(minutes=5)
+
+
+HOUSE: dict[str, Any] = {
+    "catchup": False,
+    "max_active_runs": 1,
+    "dagrun_timeout": timedelta(hours=6),
+    # On the DAG, not on the tasks: a task's own callback never runs when its process is killed.
+    "on_failure_callback": tell_operators,
+    "default_args": {
+        "owner": "data-engineering",
+        # A killed process asks no retry policy, so one try more is always there.
+        "retries": 2,
+        "retry_delay": _retry_delay(),
+        "retry_policy": HOPELESS,
+        "execution_timeout": timedelta(hours=1),
+    },
+    "params": {
+        "as_of": Param(
+            default=os.environ.get("CHENGXIN_AS_OF") or None,
+            type=["null", "string"],
+            format="date",
+            title="as_of",
+            description="The Beijing date this run speaks for. Empty: the day of the asset events, else of the run.",
+        )
+    },
+}
+"""Arguments of every `@dag` of the house."""
+
+
+def schedule(cron: str) -> CronTriggerTimetable | None:
+    """The cron schedule in Beijing time; None where `CHENGXIN_SCHEDULES=off` (runs are then started by hand only)."""
+    if os.environ.get("CHENGXIN_SCHEDULES") == "off":
+        return None
+    return CronTriggerTimetable(cron, timezone=TIMEZONE)
+
+
+def lake_asset(table: str) -> Asset:
+    """The asset of a lake table: `lake://<table>`."""
+    return Asset(f"lake://{table}")
+
+
+def fact_assets() -> list[Asset]:
+    """The assets of all fact tables."""
+    return [lake_asset(table.name) for table in FACTS]
+
+
+ADVICE = lake_asset("advice")
