@@ -169,8 +169,10 @@ def check_organisation(codes: pd.Series[Any]) -> pd.DataFrame:
     body = _bytes(text.filter(pa.array(nine)), 9)
     verdict = np.where(_organisation_check(body), _OK, _CODE["BAD_CHECK"]).astype(np.int8)
     verdict[~_CLEAN[body].all(axis=1)] = _CODE["BAD_ALPHABET"]
+    characters = pc.utf8_length(text).to_numpy(zero_copy_only=False)
+    reason[characters != 9] = _CODE["BAD_LENGTH"]
+    reason[characters == 9] = _CODE["BAD_ALPHABET"]
     reason[nine] = verdict
-    reason[~nine] = _CODE["BAD_LENGTH"]
     reason[empty] = _CODE["EMPTY"]
     valid = reason == _OK
     words = pa.DictionaryArray.from_arrays(pa.array(reason, mask=valid), pa.array(REASONS, pa.large_string()))
