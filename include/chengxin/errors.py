@@ -72,3 +72,9 @@ class SumError(ChengxinError):
     """Harvested is not published + unchanged + rejected + ignored: a defect of ours, never of the source."""
 
     cause = "sum"
+
+
+class ArchiveError(ChengxinError):
+    """A raw file that the archive does not hold (any more), or not as it was put there."""
+
+    cause = "archive"
