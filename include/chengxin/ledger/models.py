@@ -1,4 +1,4 @@
-"""The ledger's tables for commits, harvests and checks. Messages and acts stand in `outbox` and `acts`."""
+"""The ledger's tables for commits, harvests and checks. Messages and acts stand in `messages` and `acts`."""
 
 from __future__ import annotations
 

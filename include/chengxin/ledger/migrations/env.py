@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from alembic import context
 
-from chengxin.ledger import models
+from chengxin.ledger import acts, messages, models
 
 
 def _render(kind: str, value: Any, _context: Any) -> str | Literal[False]:
@@ -12,6 +12,8 @@ def _render(kind: str, value: Any, _context: Any) -> str | Literal[False]:
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(value, models.Instant) else False
 
 
+# Importing the modules puts their tables into the metadata.
+assert {acts.Act.__tablename__, messages.Message.__tablename__} <= set(models.Base.metadata.tables)
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=models.Base.metadata,

@@ -1,0 +1,25 @@
+"""The migrations make exactly the tables that the models say, on both databases."""
+
+from __future__ import annotations
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect
+
+from chengxin.ledger import Ledger, acts, messages, migrate
+from chengxin.ledger.models import Base
+
+
+def test_migrated_schema_is_the_metadata(ledger: Ledger) -> None:
+    assert messages.Message.__tablename__ in Base.metadata.tables
+    with ledger.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_upgrading_twice_changes_nothing(ledger: Ledger) -> None:
+    before = inspect(ledger.engine).get_table_names()
+    migrate.upgrade(ledger.engine)
+    assert inspect(ledger.engine).get_table_names() == before
+    with ledger.begin() as session:
+        assert acts.head(session).seq == 0
