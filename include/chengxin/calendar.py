@@ -5,8 +5,8 @@ notices of the State Council with their make-up days, up to the year announced l
 years not announced yet: provisional), and at the end weekends alone, which is an alarm. The notice for a year comes
 out each November of the year before.
 
-The window of a report year Y runs from 1 January to 30 June of Y+1 (企业信息公示暂行条例 8; 二（一）3 of the notice). It
-closes at the end of 30 June, so the exclusive instant is 1 July 00:00 in Beijing, whether or not that is a working day.
+The window of a report year Y runs from 1 January to 30 June of Y+1 (企业信息公示暂行条例 8; 二（一）3 of the notice).
+It closes at the end of 30 June, working day or not: the exclusive instant is 1 July 00:00 in Beijing.
 """
 
 from __future__ import annotations
