@@ -1,0 +1,221 @@
+"""Text to typed values, a column at a time.
+
+Each reader takes an Arrow array of cleaned text and gives the typed array and a problem code per value (0: none). A
+value that cannot be read becomes null and a problem, never a guess. Null stays null, without a problem.
+
+Dates are Beijing dates. A stamp with a zone is turned into Beijing's; one without is Beijing's already. The shapes and
+sentinels are those met in shared government data (`domain.md` C4, G).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chengxin import identity, moments
+from chengxin.arrays import NULL, TEXT, Bools, Problems, content, has_digit_run, mask
+
+OK, UNREADABLE, UNKNOWN_WORD, GARBLED, TOO_LONG, PERSONAL_ID, CODE = 0, 1, 2, 3, 4, 5, 10
+"""Problem codes. `CODE` + n: the n-th of `identity.REASONS`."""
+
+TEXT_LIMIT = 4_000
+"""Characters in one cell; more is no field of a record but a file in the wrong place."""
+
+YES = ("是", "1", "true", "t", "yes", "y", "有", "√")
+NO = ("否", "0", "false", "f", "no", "n", "无", "×")
+
+_NUMBER = r"^[+-]?(\d{1,14}(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?$"
+_PERSON = r"(?P<id>\d{17}[\dXx])"
+
+
+def clean(column: pa.Array, nulls: Sequence[str] = ()) -> pa.Array:
+    """The column's text without white space around it and without control characters; null words become null."""
+    text = column if column.type == TEXT else column.cast(TEXT)
+    data = content(text)
+    if ((data < 32) | (data == 127)).any():
+        text = pc.replace_substring_regex(text, "[\x00-\x1f\x7f]+", " ")
+    text = pc.utf8_trim_whitespace(text)
+    empty = pc.is_in(text, value_set=pa.array(["", *nulls], TEXT))
+    return pc.if_else(empty, NULL, text) if pc.any(empty).as_py() else text
+
+
+def texts(column: pa.Array) -> tuple[pa.Array, Problems]:
+    """Text as it is. A replacement character (a wrong encoding), an over-long cell, or a citizen's number in it are
+    problems, and the value is withheld."""
+    problems = np.zeros(len(column), np.int8)
+    data = content(column)
+    if b"\xef\xbf\xbd" in data.tobytes():
+        problems[mask(pc.match_substring(column, "\ufffd"))] = GARBLED
+    if len(data) > TEXT_LIMIT:
+        problems[mask(pc.greater(pc.utf8_length(column), TEXT_LIMIT))] = TOO_LONG
+    if has_digit_run(data, 17):
+        suspects = np.flatnonzero(mask(pc.match_substring_regex(column, _PERSON)))
+        found = pc.struct_field(pc.extract_regex(column.take(pa.array(suspects)), _PERSON), "id")
+        reasons = identity.check_arrow(found)["reason"]
+        problems[suspects[mask(pc.equal(reasons, "IS_PERSONAL_ID"))]] = PERSONAL_ID
+    return _without(column, problems), problems
+
+
+def codes(column: pa.Array) -> tuple[pa.Array, Problems]:
+    """Credit codes in their normal form (`identity.check`); an empty value is no problem here."""
+    checked = identity.check_arrow(column)
+    words = pa.array(identity.REASONS, TEXT)
+    place = pc.fill_null(pc.index_in(checked["reason"].combine_chunks(), value_set=words), -1)
+    reason = place.to_numpy(zero_copy_only=False).astype(np.int8)
+    problems = np.where(reason >= 0, reason + CODE, OK).astype(np.int8)
+    problems[reason == identity.REASONS.index("EMPTY")] = OK
+    return checked["normalized"].combine_chunks(), problems
+
+
+def dates(column: pa.Array) -> tuple[pa.Array, Problems]:
+    """Beijing dates, from YYYY-MM-DD, YYYY/M/D, YYYY.M.D, YYYY年M月D日, YYYYMMDD, a stamp of any of these with a time
+    (with or without a zone), an Excel serial, or an epoch in seconds or milliseconds. Sentinels become null."""
+    return _by_word(column, _dates)
+
+
+def timestamps(column: pa.Array) -> tuple[pa.Array, Problems]:
+    """Instants in UTC, from the same shapes; without a zone the time is Beijing's, without a time it is 0:00."""
+    instants, bad = moments.timestamps(column)
+    return instants, _unreadable(bad)
+
+
+def integers(column: pa.Array) -> tuple[pa.Array, Problems]:
+    """Whole numbers of 32 bits; thousands separators and a fraction of zeros are allowed."""
+    try:
+        return pc.cast(column, pa.int32()), np.zeros(len(column), np.int8)
+    except pa.ArrowInvalid:
+        return _by_word(column, _integers)
+
+
+def numbers(column: pa.Array) -> tuple[pa.Array, Problems]:
+    """Finite floating-point numbers."""
+    return _by_word(column, _numbers)
+
+
+def money(column: pa.Array, unit: str) -> tuple[pa.Array, Problems]:
+    """Yuan as decimal(20, 2), rounded half away from zero.
+
+    Args:
+        column: amounts in `unit`; one that names its own unit (`500万元`) is read in that.
+        unit: 元 or 万元.
+    """
+    wide = pa.decimal128(28, 8)
+    problems = np.zeros(len(column), np.int8)
+    factor: Any = pa.scalar(10_000 if unit == "万元" else 1, pa.decimal128(5, 0))
+    try:
+        amount = pc.cast(column, wide)
+    except pa.ArrowInvalid:
+        text = _plain(pc.replace_substring_regex(pc.utf8_normalize(column, form="NFKC"), r"^(人民币|[¥¥])\s*", ""))
+        shape = pc.extract_regex(text, r"^(?P<amount>[^万元]*?)\s*(?P<unit>万元|万|元)?(?:人民币)?$")
+        own = pc.fill_null(pc.struct_field(shape, "unit"), "")
+        amount_text = pc.if_else(pc.is_valid(shape), pc.struct_field(shape, "amount"), text)
+        readable = pc.fill_null(pc.match_substring_regex(amount_text, _NUMBER), False)
+        problems[mask(pc.and_(pc.is_valid(column), pc.invert(readable)))] = UNREADABLE
+        amount_text = pc.if_else(readable, amount_text, NULL)
+        amount = _decimal(amount_text, wide)
+        factors = np.where(mask(pc.equal(own, "元")), 1, np.where(mask(pc.starts_with(own, "万")), 10_000, 0))
+        factors[factors == 0] = factor.as_py()
+        factor = pa.array(factors).cast(pa.decimal128(19, 0)).cast(pa.decimal128(5, 0))
+    yuan = pc.round(pc.multiply(amount, factor), ndigits=2, round_mode="half_towards_infinity")
+    try:
+        return yuan.cast(pa.decimal128(20, 2)), problems
+    except pa.ArrowInvalid:
+        # Only an amount of more than 18 digits before the point gets here.
+        fits = pc.less(pc.abs(yuan), pa.scalar(10**17, pa.decimal128(20, 0)))
+        problems[mask(pc.invert(fits))] = UNREADABLE
+        return pc.if_else(fits, yuan, pa.scalar(None, yuan.type)).cast(pa.decimal128(20, 2)), problems
+
+
+def booleans(column: pa.Array) -> tuple[pa.Array, Problems]:
+    """是/否, 1/0, true/false and their like."""
+    words = pc.utf8_lower(pc.utf8_normalize(column, form="NFKC"))
+    place = pc.index_in(words, value_set=pa.array([*YES, *NO], TEXT))
+    problems = np.where(mask(pc.and_(pc.is_valid(column), pc.is_null(place))), UNKNOWN_WORD, OK).astype(np.int8)
+    return pc.less(place, len(YES)), problems
+
+
+def look_up(
+    column: pa.Array, table: Mapping[str, str | bool | int | None], *, strict: bool
+) -> tuple[pa.Array, Problems]:
+    """Source words → ours, still as text. A word that is not in the table passes, unless `strict`: a problem then."""
+    place = pc.index_in(column, value_set=pa.array(list(table), TEXT))
+    ours = pa.array([None if word is None else _word(word) for word in table.values()], TEXT)
+    known = pc.is_valid(place)
+    found = pc.if_else(known, ours.take(place), NULL if strict else column)
+    problems = np.zeros(len(column), np.int8)
+    if strict:
+        problems[mask(pc.and_(pc.is_valid(column), pc.invert(known)))] = UNKNOWN_WORD
+    return found, problems
+
+
+def hide(values: pa.Array) -> pa.Array:
+    """Values for people to look at: what has the shape of a citizen's number or of a mobile phone is starred."""
+    shown = pc.utf8_normalize(values, form="NFKC")
+    day = r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+    shown = pc.replace_substring_regex(shown, rf"[1-9]\d{{5}}{day}\d{{3}}[\dXx]", "*" * 18)
+    return pc.replace_substring_regex(shown, r"\b1[3-9]\d{9}\b", "*" * 11)
+
+
+def _word(value: str | bool | int) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _without(column: pa.Array, problems: Problems) -> pa.Array:
+    return pc.if_else(pa.array(problems == OK), column, NULL) if problems.any() else column
+
+
+def _by_word(column: pa.Array, read: Any) -> tuple[pa.Array, Problems]:
+    """Reads each distinct value once: days, years and amounts repeat."""
+    words = column.dictionary_encode()
+    values, problems = read(words.dictionary)
+    place = words.indices.fill_null(0).to_numpy(zero_copy_only=False)
+    spread = problems[place] if len(problems) else np.zeros(len(column), np.int8)
+    if column.null_count:
+        spread = np.where(mask(column.is_null()), OK, spread).astype(np.int8)
+    return values.take(words.indices), spread
+
+
+def _plain(text: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(pc.utf8_normalize(text, form="NFKC"), r"[,,\s]", "")
+
+
+def _integers(words: pa.Array) -> tuple[pa.Array, Problems]:
+    text = pc.replace_substring_regex(_plain(words), r"\.0*$", "")
+    fits = pc.match_substring_regex(text, r"^[+-]?\d{1,10}$")
+    bare = pc.utf8_ltrim(text, characters="+")
+    value = pc.cast(pc.if_else(fits, bare, NULL), pa.int64())
+    fits = pc.and_(fits, pc.fill_null(pc.less(pc.abs(value), 2**31), False))
+    problems = np.where(mask(fits), OK, UNREADABLE).astype(np.int8)
+    return pc.if_else(fits, value, pa.scalar(None, pa.int64())).cast(pa.int32()), problems
+
+
+def _numbers(words: pa.Array) -> tuple[pa.Array, Problems]:
+    text = _plain(words)
+    fits = pc.match_substring_regex(text, _NUMBER)
+    bare = pc.utf8_ltrim(text, characters="+")
+    value = pc.cast(pc.if_else(fits, bare, NULL), pa.float64())
+    return value, np.where(mask(fits), OK, UNREADABLE).astype(np.int8)
+
+
+def _decimal(text: pa.Array, kind: pa.DataType) -> pa.Array:
+    # More than 8 decimals, or an exponent, would not fit the decimal type: 15 digits of a double serve for those.
+    awkward = pc.match_substring_regex(text, r"[eE]|\.\d{9,}$")
+    exact = pc.cast(pc.utf8_ltrim(pc.if_else(awkward, NULL, text), characters="+"), kind)
+    if not pc.any(awkward).as_py():
+        return exact
+    double = pc.cast(pc.utf8_ltrim(pc.if_else(awkward, text, NULL), characters="+"), pa.float64())
+    small = pc.if_else(pc.less(pc.abs(double), 1e14), double, pa.scalar(None, pa.float64()))
+    return pc.coalesce(exact, pc.cast(pc.round(small, ndigits=8), kind, safe=False))
+
+
+def _dates(words: pa.Array) -> tuple[pa.Array, Problems]:
+    days, bad = moments.dates(words)
+    return days, _unreadable(bad)
+
+
+def _unreadable(bad: Bools) -> Problems:
+    return np.where(bad, UNREADABLE, OK).astype(np.int8)
