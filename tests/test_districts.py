@@ -81,8 +81,8 @@ def test_an_area_changes_hands_on_a_day(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"default_desk": "nowhere"}, "no such department: nowhere"),
-        ({"escalation": [{"stage": 3, "copy": "nowhere"}]}, "no such department: nowhere"),
-        ({"escalation": [{"stage": 4, "copy": "head"}]}, "escalation.0.stage"),
+        ({"escalation": [{"stage": "T-3", "copy": "nowhere"}]}, "no such department: nowhere"),
+        ({"escalation": [{"stage": "T-4", "copy": "head"}]}, "escalation.0.stage"),
         ({"areas": [{"area": "37011", "to": "scjg"}]}, "areas.0.area"),
         ({"areas": [{"area": "370112", "to": "scjg"}, {"area": "370112", "to": "fgj"}]}, "two routes of area 370112"),
         (

@@ -51,10 +51,15 @@ class AreaRoute(Strict):
 class Escalation(Strict):
     """Who else hears of the annual reports from a stage on."""
 
-    stage: Literal[90, 60, 30, 15, 7, 3, 1, 0, -1, -7, -30]
-    """Days before 30 June; negative after it. Holds at this stage and at every later one."""
+    stage: Literal["T-90", "T-60", "T-30", "T-15", "T-7", "T-3", "T-1", "T-0", "T+1", "T+7", "T+30"]
+    """Days from 30 June. Holds at this stage and at every later one."""
     copy_to: str = Field(alias="copy")
     """`head`: each unit's head gets a copy of its mail. A department: it gets the numbers of all units, no names."""
+
+    @property
+    def offset(self) -> int:
+        """The stage in days from 30 June: -15 is fifteen days before."""
+        return int(self.stage[1:])
 
 
 class Mail(Strict):
@@ -97,8 +102,6 @@ class District(Strict):
     pboc_branch: NamedBody = NamedBody()
     """The branch of the People's Bank that supervises credit agencies (四（二）)."""
     escalation: tuple[Escalation, ...] = ()
-    working_days: Mapping[date, bool] = {}
-    """The district's own calendar, where it differs from the published one: day → whether it is worked."""
     mail: Mail
     parameters: Mapping[str, object] = {}
     """Overrides of policy parameters, each with its own reference."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import delete, insert, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from chengxin.clock import BEIJING
 from chengxin.ledger import Ledger, acts
@@ -97,9 +98,9 @@ def test_the_chain_cannot_fork(ledger: Ledger) -> None:
 
 def test_an_act_rolled_back_leaves_no_gap(ledger: Ledger) -> None:
     _chain(ledger, 1)
-    with pytest.raises(RuntimeError), ledger.begin() as session:
+    with Session(ledger.engine) as session:
         acts.append(session, NOW, "warn", [_deed(7)])
-        raise RuntimeError
+        session.rollback()
     _chain(ledger, 1)
     with ledger.begin() as session:
         assert acts.verify(session) == acts.Verdict(2, acts.head(session).hash, None)
