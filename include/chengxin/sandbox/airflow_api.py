@@ -115,16 +115,23 @@ class AirflowApi:
             Run(run["dag_id"], run["dag_run_id"], run["state"], run["run_type"], run.get("duration")) for run in found
         ]
 
-    def task_states(self, dag_id: str, run_id: str) -> dict[str, str]:
-        """Task (with its map index, if it has one) → state."""
+    def task_states(self, dag_id: str, run_id: str) -> dict[tuple[str, int], str]:
+        """(task id, map index; -1 for a task that is not mapped) → state."""
         found = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=1000)["task_instances"]
-        return {
-            f"{task['task_id']}[{task['map_index']}]" if task["map_index"] >= 0 else task["task_id"]: str(task["state"])
-            for task in found
-        }
+        return {(task["task_id"], task["map_index"]): str(task["state"]) for task in found}
 
-    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> list[str]:
-        """The events of a task's log, as text."""
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
-        content = self.call("GET", path, map_index=map_index, full_content=True)["content"]
-        return [str(entry.get("event", entry)) if isinstance(entry, dict) else str(entry) for entry in content]
+    def log(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> list[dict[str, Any]]:
+        """The entries of the log of a task's newest try."""
+        base = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+        try_number = self.call("GET", base if map_index < 0 else f"{base}/{map_index}")["try_number"]
+        content = self.call("GET", f"{base}/logs/{try_number}", map_index=map_index, full_content=True)["content"]
+        return [entry if isinstance(entry, dict) else {"event": str(entry)} for entry in content]
+
+    def error(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
+        """What a failed task died of, as its log has it; empty when the log does not say."""
+        causes = [
+            f"{part['exc_type']}: {part['exc_value']}"
+            for entry in self.log(dag_id, run_id, task_id, map_index)
+            for part in entry.get("error_detail") or []
+        ]
+        return causes[-1] if causes else ""

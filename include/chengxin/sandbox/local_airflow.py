@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import socket
 import sys
 import time
@@ -53,6 +54,14 @@ def free_port(wanted: int | None = None) -> int:
         return int(probe.getsockname()[1])
 
 
+def is_free(port: int) -> bool:
+    """Can the loopback port be had?"""
+    try:
+        return free_port(port) == port
+    except AirflowStartError:
+        return False
+
+
 def quiet_environment() -> dict[str, str]:
     """Switches off every analytics and usage report of the dependencies, and proxies for loopback."""
     bypass = ",".join(filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), "127.0.0.1,localhost"]))
@@ -71,7 +80,7 @@ class LocalAirflow:
 
     Args:
         root: the project, with `dags/` and `plugins/`.
-        home: Airflow's own folder (`AIRFLOW_HOME`): database, logs, everything.
+        home: Airflow's own folder (`AIRFLOW_HOME`): database, logs, everything. Emptied when this is entered.
         environment: more variables for its processes: `CHENGXIN_*`, `AIRFLOW_CONN_*`, …
         port: of the API and pages; None: any free one.
         parallelism: tasks at once.
@@ -100,6 +109,8 @@ class LocalAirflow:
 
     def __enter__(self) -> LocalAirflow:
         self.group.__enter__()
+        shutil.rmtree(self.home)
+        self.home.mkdir()
         return self
 
     def __exit__(

@@ -102,7 +102,12 @@ class ProcessGroup:
             ProcessDiedError: a process is left that cannot be killed.
         """
         sessions = [child.pid for child in self.children.values()]
-        left = _end(sessions, self.folder, self.grace, list(self.children.values()))
+        children = list(self.children.values())
+        try:
+            left = _end(sessions, self.folder, self.grace, children)
+        except KeyboardInterrupt:
+            # A second Ctrl-C means: at once. It does not mean: leave them running.
+            left = _end(sessions, self.folder, 0.2, children)
         if left:
             raise ProcessDiedError(
                 "processes are left that cannot be ended",
