@@ -102,6 +102,9 @@ class District(Strict):
     pboc_branch: NamedBody = NamedBody()
     """The branch of the People's Bank that supervises credit agencies (四（二）)."""
     escalation: tuple[Escalation, ...] = ()
+    resolve_names: tuple[Literal["applicant", "credit_report"], ...] = ()
+    """Fact tables whose rows that came without a code get one where their exact name belongs to a single subject;
+    elsewhere, and for every other row, no code stays no code."""
     mail: Mail
     parameters: Mapping[str, object] = {}
     """Overrides of policy parameters, each with its own reference."""
