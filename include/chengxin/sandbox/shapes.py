@@ -181,7 +181,8 @@ SOURCES = {
         """
         SELECT id AS _id, consent_no AS 授权书编号, name AS 主体名称, uscc AS 统一社会信用代码, item AS 授权信息项,
             matter_no AS 事项编号, office(recipient) AS 接收单位,
-            strftime(given_on, CASE WHEN id % 9 = 4 THEN '%Y/%-m/%-d' ELSE '%Y-%m-%d' END) AS 授权日期,
+            CASE WHEN id % 9 = 4 THEN strftime(given_on, '%Y/%-m/%-d')
+                ELSE strftime(given_on, '%Y-%m-%d') END AS 授权日期,
             strftime(withdrawn_on, '%Y-%m-%d') AS 撤回日期, strftime(expires_on, '%Y-%m-%d') AS 有效期至,
             strftime(given_on, '%Y-%m-%d') || ' 16:00' AS 登记时间
         FROM consents

@@ -48,7 +48,8 @@ QUERIES = {
             UNION ALL SELECT id, uscc, name, listed_on, NULL, reason FROM missed WHERE filed_on IS NULL
             UNION ALL SELECT id, uscc, name, listed_on, removed_on, reason FROM unreachable
         )
-        SELECT * EXCLUDE (removed_on), so_far(removed_on, $day) AS removed_on FROM every WHERE listed_on <= $day ORDER BY id
+        SELECT * EXCLUDE (removed_on), so_far(removed_on, $day) AS removed_on
+        FROM every WHERE listed_on <= $day ORDER BY id
     """,
     "records": """
         SELECT * EXCLUDE (rectified_on, repaired_on, withdrawn_on, kept_until, claims),
