@@ -62,6 +62,42 @@ def observations(connection: Connection, lake: Lake, name: str) -> ibis.Table:
     return table.mutate(**missing).select(*schema.names) if missing else table.select(*schema.names)
 
 
+def newest(
+    connection: Connection,
+    lake: Lake,
+    name: str,
+    day: date,
+    *,
+    seq: int | None = None,
+    without: Sequence[int] = (),
+    sources: Sequence[str] | None = None,
+) -> ibis.Table:
+    """The newest observation per source and key on a day, tombstones included.
+
+    Args:
+        connection: the engine.
+        lake: the lake.
+        name: the table.
+        day: observations after this day are not known yet.
+        seq: commits above this number are not known yet (replay); None: all are.
+        without: commits that do not count.
+        sources: these sources only; None: all.
+    """
+    rows = observations(connection, lake, name)
+    rows = rows.filter(rows.observed_on <= ibis.literal(day))
+    if seq is not None:
+        rows = rows.filter(rows.seq <= seq)
+    if without:
+        rows = rows.filter(rows.seq.notin(without))
+    if sources is not None:
+        rows = rows.filter(rows.source.isin(sources))
+    order = ibis.row_number().over(
+        group_by=[rows.source, rows.natural_key], order_by=[rows.observed_on.desc(), rows.seq.desc()]
+    )
+    rows = rows.mutate(_newest=order)
+    return rows.filter(rows._newest == 0).drop("_newest")
+
+
 def as_of(
     connection: Connection,
     lake: Lake,
@@ -70,6 +106,8 @@ def as_of(
     *,
     seq: int | None = None,
     source: str | None = None,
+    without: Sequence[int] = (),
+    sources: Sequence[str] | None = None,
 ) -> ibis.Table:
     """The state of a table on a day: the newest observation per source and key, tombstones left out.
 
@@ -80,18 +118,12 @@ def as_of(
         day: observations after this day are not known yet.
         seq: commits above this number are not known yet (replay); None: all are.
         source: one source only.
+        without: commits that do not count.
+        sources: these sources only; None: all.
     """
-    rows = observations(connection, lake, name)
-    rows = rows.filter(rows.observed_on <= ibis.literal(day))
-    if seq is not None:
-        rows = rows.filter(rows.seq <= seq)
-    if source is not None:
-        rows = rows.filter(rows.source == source)
-    newest = ibis.row_number().over(
-        group_by=[rows.source, rows.natural_key], order_by=[rows.observed_on.desc(), rows.seq.desc()]
-    )
-    rows = rows.mutate(_newest=newest)
-    return rows.filter(rows._newest == 0, ~rows.removed).drop("_newest")
+    only = [source] if source is not None else sources
+    rows = newest(connection, lake, name, day, seq=seq, without=without, sources=only)
+    return rows.filter(~rows.removed)
 
 
 def copy_to(connection: Connection, rows: ibis.Table, name: str, file: Path) -> int:
