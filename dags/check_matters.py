@@ -26,7 +26,13 @@ from chengxin.dagtools import ADVICE, HOUSE, as_of, fact_assets, house, schedule
 THREE_TIMES_A_DAY = "30 6,12,17 * * *"
 
 
-@dag(schedule=schedule(THREE_TIMES_A_DAY), tags=["stage:check", "kind:now", "table:advice"], doc_md=__doc__, **HOUSE)
+@dag(
+    description="核查：事实 × 政策 → 核查意见、年报状态",
+    schedule=schedule(THREE_TIMES_A_DAY),
+    tags=["stage:check", "kind:now", "table:finding", "table:advice", "table:filing_status"],
+    doc_md=__doc__,
+    **HOUSE,
+)
 def check_matters():
     """Facts × policy → findings → advice."""
 

@@ -24,7 +24,13 @@ from airflow.sdk import dag, task
 from chengxin.dagtools import ADVICE, HOUSE, as_of, house
 
 
-@dag(schedule=[ADVICE], tags=["stage:warn", "kind:now"], doc_md=__doc__, **HOUSE)
+@dag(
+    description="提醒：按部门发送年报倒计时和变化的核查意见",
+    schedule=[ADVICE],
+    tags=["stage:warn", "kind:now"],
+    doc_md=__doc__,
+    **HOUSE,
+)
 def warn_departments():
     """Plan → send, per department → report."""
 

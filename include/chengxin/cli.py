@@ -1,0 +1,274 @@
+"""`chengxin …`: the stages of a day by hand, and the verbs around them.
+
+Everything heavy is imported inside the command that needs it, so that `chengxin --help` is quick. Errors that people
+can act on are printed without a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from chengxin.clock import beijing_date
+from chengxin.errors import ChengxinError, ConfigError, ConnectionNotFoundError
+from chengxin.settings import House
+
+DEMO_DAY = "2026-06-15"
+"""A Monday, 15 days before the annual reports fall due: a stage of the countdown."""
+
+
+class App(typer.Typer):
+    """A typer app that prints our own errors as they are: exit status 2 for configuration, 1 for the rest."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Runs the command line."""
+        try:
+            return super().__call__(*arguments, **options)
+        except ChengxinError as error:
+            Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+            sys.exit(2 if isinstance(error, ConfigError | ConnectionNotFoundError) else 1)
+
+
+app = App(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
+policy = typer.Typer(no_args_is_help=True, help="The policy files.")
+app.add_typer(policy, name="policy")
+
+AsOf = Annotated[
+    datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The Beijing date to speak for; default: today")
+]
+DemoDay = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The day to play")]
+Subjects = Annotated[int, typer.Option(min=50, help="How many market subjects the sandbox makes")]
+Seed = Annotated[int, typer.Option(help="Seed of the sandbox's generator")]
+Registry = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="A registry file to build the sandbox on")
+]
+
+
+def _console() -> Console:
+    return Console(highlight=False)
+
+
+def _day(house: House, given: datetime | None) -> date:
+    return given.date() if given else beijing_date(house.clock())
+
+
+@app.command()
+def harvest(
+    sources: Annotated[list[str] | None, typer.Argument(help="Contracts by name; default: all of the district")] = None,
+    as_of: AsOf = None,
+) -> None:
+    """Fetch, validate and publish sources. One that fails does not keep the others from going on."""
+    from chengxin import districts
+    from chengxin import harvest as stage
+
+    house = House.from_environment()
+    day = _day(house, as_of)
+    named = sources or districts.load(house.include_dir / "districts" / f"{house.district}.yml").sources
+    console, failed = _console(), []
+    for source in named:
+        try:
+            counts = stage.run(house, source, day)
+        except ChengxinError as error:
+            failed.append(error)
+            console.print(f"{source}: {error}", style="red", markup=False)
+        else:
+            console.print(f"{source}: {_counts(counts)}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(as_of: AsOf = None) -> None:
+    """Check pending matters and annual reports against the policy."""
+    from chengxin import check as stage
+
+    house = House.from_environment()
+    _console().print(_counts(stage.run(house, _day(house, as_of))))
+
+
+@app.command()
+def warn(
+    as_of: AsOf = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and render, send nothing")] = False,
+) -> None:
+    """Plan the departments' mails and send them. What may be sent is the mode's affair (CHENGXIN_MODE)."""
+    from dataclasses import replace
+
+    from chengxin import warn as stage
+
+    house = House.from_environment()
+    if dry_run:
+        house = replace(house, mode="rehearsal")
+    day, console = _day(house, as_of), _console()
+    departments = stage.plan(house, day)
+    console.print(f"mode {house.mode}: messages for {len(departments)} departments")
+    for department in departments:
+        console.print(f"{department}: {_counts(stage.send(house, day, department))}")
+    stage.report(house, day, None)
+
+
+@app.command()
+def sources() -> None:
+    """List the district's sources, and how old each is today."""
+    from rich.table import Table
+
+    from chengxin import contracts, districts, freshness
+
+    house = House.from_environment()
+    district = districts.load(house.include_dir / "districts" / f"{house.district}.yml")
+    good, bad = contracts.load_all(house.include_dir / "sources")
+    ages = freshness.ages(house, beijing_date(house.clock()), [name for name in district.sources if name in good])
+    table = Table("source", "title", "feeds", "schedule", "observed", "age", "state")
+    for name in district.sources:
+        if name in good:
+            contract, age = good[name], ages[name]
+            days = "" if age.age_days is None else f"{age.age_days} d"
+            table.add_row(
+                name,
+                contract.title,
+                ", ".join(contract.tables),
+                contract.schedule,
+                str(age.observed_on or ""),
+                days,
+                age.state,
+            )
+        else:
+            table.add_row(name, "", "", "", "", "", "[red]broken[/]" if name in bad else "[red]no contract[/]")
+    console = _console()
+    console.print(table)
+    for error in bad.values():
+        console.print(str(error), style="red", markup=False)
+    if any(name not in good for name in district.sources):
+        raise typer.Exit(2)
+
+
+@app.command()
+def explain(
+    finding: Annotated[str, typer.Argument(help="An advice or finding id, or its first characters")],
+) -> None:
+    """Say why: facts, rule, clause, parameters, the other reading, raw file and row."""
+    from chengxin import evidence
+
+    typer.echo(str(evidence.explain(House.from_environment(), finding)))
+
+
+@app.command()
+def cases(files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False)]) -> None:
+    """Run policy cases through the compiled policy."""
+    from chengxin.policy import cases as runner
+
+    raise typer.Exit(runner.run(files))
+
+
+@app.command()
+def demo(
+    as_of: DemoDay = datetime.fromisoformat(DEMO_DAY),  # noqa: B008  # a date; typer's way of a default
+    subjects: Subjects = 2000,
+    seed: Seed = 1,
+    registry: Registry = None,
+    folder: Annotated[Path | None, typer.Option(help="Where to write; emptied first; default: var/demo")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Stay up after the day, until Ctrl-C")] = False,
+) -> None:
+    """Play one whole day in a real Airflow against a sandbox, and sum it up."""
+    from chengxin import demo as story
+
+    root = _root()
+    options = story.Options(
+        as_of=as_of.date(),
+        subjects=subjects,
+        seed=seed,
+        district=_district(),
+        folder=folder or root / "var" / "demo",
+        registry=registry,
+    )
+    raise typer.Exit(story.run(options, root, _console(), stay=keep))
+
+
+@app.command()
+def up(
+    as_of: DemoDay = datetime.fromisoformat(DEMO_DAY),  # noqa: B008
+    subjects: Subjects = 2000,
+    seed: Seed = 1,
+    registry: Registry = None,
+    port: Annotated[int | None, typer.Option(help="Airflow's port; default: 8080 if it is free, else any")] = None,
+) -> None:
+    """Play the day, then keep Airflow, the sandbox and the mail catcher up until Ctrl-C."""
+    from chengxin import demo as story
+    from chengxin.sandbox.local_airflow import is_free
+
+    root = _root()
+    options = story.Options(
+        as_of=as_of.date(),
+        subjects=subjects,
+        seed=seed,
+        district=_district(),
+        folder=root / "var" / "up",
+        registry=registry,
+        port=port or (8080 if is_free(8080) else None),
+    )
+    # Faults of the day are on the screen; ending by Ctrl-C is not one.
+    story.run(options, root, _console(), stay=True)
+
+
+@app.command()
+def sandbox(
+    as_of: DemoDay = datetime.fromisoformat(DEMO_DAY),  # noqa: B008
+    subjects: Subjects = 2000,
+    seed: Seed = 1,
+    registry: Registry = None,
+    folder: Annotated[Path | None, typer.Option(help="Where it writes; default: var/sandbox")] = None,
+) -> None:
+    """Serve the stand-in outside world until Ctrl-C, and print the connections to it."""
+    import shlex
+    import time
+
+    from chengxin.sandbox.services import Sandbox
+
+    with Sandbox(
+        folder or _root() / "var" / "sandbox", seed=seed, subjects=subjects, day=as_of.date(), registry=registry
+    ) as world:
+        for name, value in world.environment().items():
+            typer.echo(f"export {name}={shlex.quote(value)}")
+        typer.echo(f"# mail catcher: {world.mail_url}", err=True)
+        try:
+            while True:
+                time.sleep(1)
+        except KeyboardInterrupt:
+            typer.echo("", err=True)
+
+
+@app.command()
+def trial(data: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
+    """Run the same code on real public data, and reconcile every row of every file."""
+    from chengxin import trial as story
+
+    story.run(House.from_environment(), data, _console())
+
+
+@app.command()
+def docs() -> None:
+    """Write the generated pages: docs/DAGS.md, docs/DATA.md, docs/POLICY.md."""
+    from chengxin import docs as pages
+
+    for file in pages.write(_root()):
+        typer.echo(file)
+
+
+def _root() -> Path:
+    return Path(__file__).resolve().parents[2]
+
+
+def _district() -> str:
+    return House.from_environment().district
+
+
+def _counts(counts: dict[str, Any]) -> str:
+    return "  ".join(
+        f"{name} {', '.join(f'{key} {number}' for key, number in value.items()) if isinstance(value, dict) else value}"
+        for name, value in counts.items()
+    )

@@ -1,0 +1,58 @@
+"""The factory of the harvest DAGs, on good and on broken configuration."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from chengxin.dagtools import harvest_dags
+from chengxin.errors import ConfigError
+from chengxin.settings import House
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = 10
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> House:
+    """A house whose configuration may be broken at will."""
+    shutil.copytree(ROOT / "include/sources", tmp_path / "include/sources")
+    shutil.copytree(ROOT / "include/districts", tmp_path / "include/districts")
+    return House(root=ROOT, var=tmp_path / "var", district="370112", include=tmp_path / "include")
+
+
+def test_a_broken_contract_fails_alone_and_says_why(place: House) -> None:
+    file = place.include_dir / "sources/abnormal_list.yml"
+    file.write_text(file.read_text("utf-8") + "\nshedule: daily\n", "utf-8")
+    dags = harvest_dags(place)
+    assert len(dags) == SOURCES
+    broken = dags["harvest__abnormal_list"]
+    assert [task.task_id for task in broken.tasks] == ["contract"]
+    assert "shedule" in (broken.doc_md or "")
+    with pytest.raises(ConfigError, match="did you mean 'schedule'"):
+        broken.get_task("contract").python_callable()
+    assert [task.task_id for task in dags["harvest__matters"].tasks] == ["fetch", "publish"]
+
+
+def test_a_missing_contract_is_seen(place: House) -> None:
+    (place.include_dir / "sources/consents.yml").unlink()
+    dags = harvest_dags(place)
+    assert len(dags) == SOURCES
+    with pytest.raises(ConfigError, match="no such file"):
+        dags["harvest__consents"].get_task("contract").python_callable()
+
+
+def test_a_contract_that_is_not_enabled_has_no_dag(place: House) -> None:
+    file = place.include_dir / "districts/370112.yml"
+    file.write_text(file.read_text("utf-8").replace("  - consents\n", ""), "utf-8")
+    assert "harvest__consents" not in harvest_dags(place)
+
+
+def test_a_broken_district_is_seen(place: House) -> None:
+    (place.include_dir / "districts/370112.yml").write_text("code: [", "utf-8")
+    dags = harvest_dags(place)
+    assert list(dags) == ["harvest__district"]
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        dags["harvest__district"].get_task("contract").python_callable()
