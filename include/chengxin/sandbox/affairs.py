@@ -78,7 +78,8 @@ KINDS = (
          ("应急转贷", "小微企业信用贷款"), most=2, field="融资担保"),
     Kind(2, "税收优惠", "SY", ("sw",), "{}审查", "申请人", ("节能减排优惠", "科技创新优惠"), most=1),
     Kind(2, "日常监管", "JG", ("scjg",), "{}双随机检查", "检查对象", ("产品质量", "广告"), field="产品质量"),
-    Kind(2, "食品药品安全监管", "SA", ("scjg",), "{}专项检查", "检查对象", ("校园周边食品", "药品零售"), field="食品药品安全"),
+    Kind(2, "食品药品安全监管", "SA", ("scjg",), "{}专项检查", "检查对象",
+         ("校园周边食品", "药品零售"), field="食品药品安全"),
 )  # fmt: skip
 
 # Name of the agency, and the share of reports that it writes; the first eighteen are filed with the central bank.

@@ -13,8 +13,9 @@ MACROS = """
         CASE WHEN id % 2 = 0 THEN replace(replace(name, '（', '('), '）', ')') ELSE name END;
     CREATE MACRO office(code) AS CASE code
         WHEN 'zjj' THEN '区住建局' WHEN 'czj' THEN '区财政局' WHEN 'gzw' THEN '区国资运营中心'
-        WHEN 'fgj' THEN '区发改局' WHEN 'kjj' THEN '区科技局' WHEN 'nyj' THEN '区农业农村局' WHEN 'scjg' THEN '区市场监管局'
-        WHEN 'spj' THEN '区行政审批局' WHEN 'zrzy' THEN '区自然资源局' WHEN 'jrj' THEN '区金融事业发展中心'
+        WHEN 'fgj' THEN '区发改局' WHEN 'kjj' THEN '区科技局' WHEN 'nyj' THEN '区农业农村局'
+        WHEN 'scjg' THEN '区市场监管局' WHEN 'spj' THEN '区行政审批局' WHEN 'zrzy' THEN '区自然资源局'
+        WHEN 'jrj' THEN '区金融事业发展中心'
         WHEN 'sw' THEN '区税务局' WHEN 'mzj' THEN '区民政局' END;
 """
 """Words of the queries here and in `shapes`; `so_far` hides what has not happened yet, `office` names a department."""
