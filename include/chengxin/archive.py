@@ -1,0 +1,155 @@
+"""The raw archive: the bytes as a source sent them, under their hash, never changed.
+
+Layout: `<var>/raw/<source>/<first two of the hash>/<SHA-256 of the bytes>.zst`. Equal bytes of one source are kept
+once. A file is complete and on disk before its name appears, so a kill leaves at most a `.new` file behind; and whoever
+reads a file has its hash checked again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, cast
+
+import pyarrow as pa
+
+from chengxin.errors import ArchiveError
+from chengxin.settings import House
+
+CHUNK = 1 << 20
+# Measured on pages of 1,000 records: level 1 packs them 50-fold in 0.2 ms, level 3 gains a quarter and costs a quarter.
+LEVEL = 1
+# Packed files above this size are unpacked to disk, not to memory.
+SPOOL = 64 << 20
+
+
+def path(house: House, source: str, sha256: str) -> Path:
+    """Where the archive keeps (or would keep) a raw file."""
+    return house.raw_dir / source / sha256[:2] / f"{sha256}.zst"
+
+
+def put(house: House, source: str, data: bytes) -> str:
+    """Keeps bytes, once.
+
+    Returns:
+        Their SHA-256 in hex.
+    """
+    sha256 = hashlib.sha256(data).hexdigest()
+    target = path(house, source, sha256)
+    if not target.exists():
+        with _new_file(target.parent) as new:
+            new.write_bytes(pa.Codec("zstd", compression_level=LEVEL).compress(data, asbytes=True))
+            _publish(new, target)
+    return sha256
+
+
+def put_stream(house: House, source: str, data: Iterable[bytes]) -> tuple[str, int]:
+    """Keeps a stream of bytes, once, without ever holding it whole.
+
+    Returns:
+        SHA-256 in hex, and the number of bytes.
+    """
+    digest, size = hashlib.sha256(), 0
+    with _new_file(house.raw_dir / source) as new:
+        with pa.output_stream(str(new), compression="zstd") as packed:
+            for chunk in data:
+                digest.update(chunk)
+                size += len(chunk)
+                packed.write(chunk)
+        sha256 = digest.hexdigest()
+        target = path(house, source, sha256)
+        if not target.exists():
+            _publish(new, target)
+    return sha256, size
+
+
+def chunks(house: House, source: str, sha256: str) -> Iterator[bytes]:
+    """The bytes of a raw file, at most 1 MiB at a time.
+
+    Raises:
+        ArchiveError: no such raw file; or, after the last chunk, its bytes are not those that were put there.
+    """
+    digest = hashlib.sha256()
+    try:
+        with pa.input_stream(str(path(house, source, sha256)), compression="zstd") as stream:
+            while chunk := stream.read(CHUNK):
+                digest.update(chunk)
+                yield chunk
+    except FileNotFoundError:
+        raise ArchiveError(
+            "a raw file is not in the archive",
+            where=f"{source}, sha256 {sha256}",
+            why="it was erased or has passed its retention, or `var` is not the folder it was fetched into",
+            remedy="look for its erasure in the ledger; else harvest the day again",
+        ) from None
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(source, sha256, type(error).__name__) from None
+    if digest.hexdigest() != sha256:
+        raise _damaged(source, sha256, "its bytes have another hash")
+
+
+def get(house: House, source: str, sha256: str) -> bytes:
+    """The bytes of a raw file.
+
+    Raises:
+        ArchiveError: no such raw file, or it is damaged.
+    """
+    return b"".join(chunks(house, source, sha256))
+
+
+def open(house: House, source: str, sha256: str) -> IO[bytes]:
+    """A raw file as a seekable stream: in memory while it is small, else in a nameless file that ends with it.
+
+    Raises:
+        ArchiveError: no such raw file, or it is damaged.
+    """
+    spool = tempfile.SpooledTemporaryFile(max_size=SPOOL)  # noqa: SIM115 - handed to the caller
+    try:
+        for chunk in chunks(house, source, sha256):
+            spool.write(chunk)
+    except BaseException:
+        spool.close()
+        raise
+    spool.seek(0)
+    return cast(IO[bytes], spool)
+
+
+def _damaged(source: str, sha256: str, why: str) -> ArchiveError:
+    return ArchiveError(
+        "a raw file in the archive is damaged",
+        where=f"{source}, sha256 {sha256}",
+        why=why,
+        remedy="restore it from a backup; its name is the hash that it must have",
+    )
+
+
+@contextmanager
+def _new_file(folder: Path) -> Iterator[Path]:
+    """A file whose name says that it is not complete; gone on the way out unless `_publish` has renamed it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=folder, suffix=".new")
+    os.close(descriptor)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _publish(new: Path, target: Path) -> None:
+    # The ledger will name this file: it must outlast a power cut that comes right after.
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sync(new)
+    new.rename(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,149 @@
+"""A table or view of a front database (前置库), read in one ordered pass.
+
+SQLite, PostgreSQL and MySQL or MariaDB. The pass is one SELECT in one read-only transaction, so it sees one state of
+the table; every `batch` rows go to the archive as JSON lines, one object a row, values as the database gave them (dates
+and instants in ISO 8601, bytes in base64). A killed pass goes on with an OFFSET, after it has seen that the last row
+it had is still in its place; if it is not, the table has changed and the pass starts over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Engine, Select, column, inspect, select, table, text
+from sqlalchemy.exc import NoSuchTableError, SAWarning, SQLAlchemyError
+
+from chengxin.connectors.database_url import failure, open_engine
+from chengxin.connectors.intake import Intake
+from chengxin.contracts import Contract, DatabaseRead
+from chengxin.errors import DriftError, SourceContentError
+from chengxin.settings import House
+
+logger = logging.getLogger(__name__)
+
+
+def fetch(house: House, contract: Contract, read: DatabaseRead, intake: Intake) -> None:
+    """Reads the rows after the cursor's.
+
+    Raises:
+        ConfigError: the connection is for no database that we can read, or its driver is not installed.
+        SourceUnreachableError: no such file or server, or the connection broke off.
+        SourceRefusedError: wrong login, no grant, or the database refuses the query.
+        SourceContentError: no such table, or text that is not in the database's own encoding.
+        DriftError: `order_by` names a column that the table has not.
+    """
+    connection = house.connections(read.connection)
+    where = f"{read.table} (connection {read.connection})"
+    engine = open_engine(connection, where)
+    try:
+        with _transaction(engine) as session:
+            names, order = _columns(session, read, where)
+            _read(session, read, names, order, intake, contract.name)
+    except SQLAlchemyError as error:
+        raise failure(error, connection, where) from None
+    finally:
+        engine.dispose()
+
+
+def _transaction(engine: Engine) -> Connection:
+    connection = engine.connect()
+    if engine.dialect.name == "sqlite":
+        # The driver itself would begin a transaction only before a write: each SELECT would see another state.
+        connection.exec_driver_sql("BEGIN")
+    else:
+        connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        if engine.dialect.name == "postgresql":
+            connection = connection.execution_options(postgresql_readonly=True)
+    return connection
+
+
+def _columns(session: Connection, read: DatabaseRead, where: str) -> tuple[list[str], list[str]]:
+    """All columns of the table, and those that order it: as the contract says, else the primary key, else all."""
+    schema, _, name = read.table.rpartition(".")
+    inspector = inspect(session)
+    with warnings.catch_warnings():
+        # Types of which SQLAlchemy knows nothing: we take the driver's values anyway.
+        warnings.simplefilter("ignore", SAWarning)
+        try:
+            names = [str(one["name"]) for one in inspector.get_columns(name, schema or None)]
+            key = inspector.get_pk_constraint(name, schema or None).get("constrained_columns") or []
+        except NoSuchTableError:
+            known = [*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)]
+            near = get_close_matches(name, known, n=3) or known[:8]
+            raise SourceContentError(
+                f"no table or view {read.table!r}",
+                where=where,
+                why=f"there {'are' if near else 'is'} {', '.join(near) or 'none at all'}",
+                remedy="ask the publisher what it is called now, or whether we have lost the grant",
+            ) from None
+    unknown = [one for one in read.order_by if one not in names]
+    if unknown:
+        raise DriftError(
+            f"no column {', '.join(unknown)} to order the rows by",
+            where=where,
+            why=f"the table has {', '.join(names)}",
+            remedy="mend `order_by` of the contract",
+        )
+    return names, list(read.order_by or key or names)
+
+
+def _read(
+    session: Connection, read: DatabaseRead, names: Sequence[str], order: Sequence[str], intake: Intake, source: str
+) -> None:
+    done = intake.cursor.get("rows", 0)
+    # One row back: the last one we have must still be where it was.
+    rows = _rows(session, _query(read, names, order, max(0, done - 1)), read.batch)
+    if done and _fingerprint(islice(rows, 1), names) != intake.cursor["last"]:
+        logger.warning("%s: the table has changed since the fetch was cut off; reading it from the start", source)
+        intake.restart()
+        rows, done = _rows(session, _query(read, names, order, 0), read.batch), 0
+    following: list[Sequence[Any]] = []
+    while not intake.complete:
+        batch = following + list(islice(rows, read.batch - len(following)))
+        # One row ahead, so that the last batch is known as the last when it is kept.
+        following = list(islice(rows, 1))
+        done += len(batch)
+        intake.keep(
+            _json_lines(batch, names),
+            f"{read.table} rows {done - len(batch) + 1} to {done}",
+            {"rows": done, "last": _fingerprint(batch[-1:], names), "complete": not following},
+        )
+
+
+def _query(read: DatabaseRead, names: Sequence[str], order: Sequence[str], offset: int) -> Select[Any]:
+    schema, _, name = read.table.rpartition(".")
+    # Columns without a type: what the driver gives is taken as it is. A typed column would fail on the first
+    # date that is none.
+    source = table(name, *(column(one) for one in names), schema=schema or None)
+    query = select(source).order_by(*(source.c[one] for one in order))
+    if read.where:
+        query = query.where(text(read.where))
+    return query.offset(offset) if offset else query
+
+
+def _rows(session: Connection, query: Select[Any], size: int) -> Iterator[Sequence[Any]]:
+    # Streamed: the driver must not hold the whole table.
+    yield from session.execution_options(yield_per=min(size, 5_000)).execute(query)
+
+
+def _json_lines(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> bytes:
+    return _encoder.encode_lines([dict(zip(names, row, strict=True)) for row in rows])
+
+
+def _fingerprint(rows: Any, names: Sequence[str]) -> str:
+    # A hash, not the row: the ledger holds no data of a source.
+    return hashlib.sha256(_json_lines(list(rows), names)).hexdigest()
+
+
+def _plain(value: Any) -> str:
+    return str(value)
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain)

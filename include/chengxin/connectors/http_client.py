@@ -1,0 +1,319 @@
+"""One polite HTTP client for one source: it retries what may pass, refuses what will not, and tells the two apart.
+
+| what comes | what it means | what is done |
+|---|---|---|
+| no connection, time-out, connection cut, 500, 502, 503, 504, 429 | may pass | tried again, later each time |
+| 401, 403, 404, any other 4xx | the source says no | `SourceRefusedError` |
+| 521 | a browser challenge: the page is not for programs | `SourceContentError`; never tried again |
+| a redirect to the same origin | moved | followed, signed anew |
+| a redirect elsewhere | our signature is not for others | `SourceRefusedError` |
+
+`Retry-After` is obeyed. No secret and no cookie gets into an error or a log: of what the source says, only the first
+visible words are repeated, and every run of fifteen letters or digits in them (tokens, signatures, codes of persons)
+is left out.
+"""
+
+from __future__ import annotations
+
+import html
+import ipaddress
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from random import SystemRandom
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.auth import AuthBase
+from requests.structures import CaseInsensitiveDict
+
+from chengxin.connections import Connection
+from chengxin.errors import ConfigError, SourceContentError, SourceRefusedError, SourceUnreachableError
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY = 256 << 20
+"""No page of records is larger (bytes, unpacked)."""
+MAX_WAIT = 300.0
+"""Seconds that `Retry-After` may ask for; more, and the next run is the better try."""
+MAX_REDIRECTS = 3
+MAY_PASS = frozenset({429, 500, 502, 503, 504})
+_PASSING = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
+_jitter = SystemRandom()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the source sent."""
+
+    status: int
+    headers: CaseInsensitiveDict[str]
+    body: bytes
+
+    @property
+    def content_type(self) -> str:
+        """Media type without parameters, e.g. `text/html`."""
+        return self.headers.get("Content-Type", "").split(";")[0].strip().lower() or "no content type"
+
+    def words(self) -> str:
+        """Its first visible words, without anything that may be a secret or name a person."""
+        return visible_words(self.body)
+
+
+class BusyError(Exception):
+    """Raised by a judge: the answer means "later", whatever its status says."""
+
+
+class Client:
+    """Requests to one source.
+
+    Args:
+        connection: host (or a whole URL), port, schema; `extra.verify` may name a CA bundle.
+        auth: how requests prove who asks.
+        timeout: seconds to connect, and between bytes.
+        tries: how often a request is made in all.
+        sleep: waits that many seconds.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        auth: AuthBase,
+        *,
+        timeout: float,
+        tries: int,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._conn_id, self._auth, self._timeout, self._tries, self._sleep = (
+            connection.conn_id,
+            auth,
+            timeout,
+            tries,
+            sleep,
+        )
+        self.base = base_url(connection)
+        self._session = requests.Session()
+        self._session.verify = connection.extra.get("verify", True)
+        self._session.headers.update({"Accept": "application/json", "User-Agent": "chengxin"})
+        # A proxy of the environment must not see what goes to this machine itself.
+        self._session.trust_env = not _is_loopback(urlsplit(self.base).hostname or "")
+
+    def close(self) -> None:
+        """Gives the sockets back."""
+        self._session.close()
+
+    def get(self, path: str, params: Mapping[str, str], judge: Callable[[Answer], None]) -> Answer:
+        """One answer with status 200.
+
+        Args:
+            path: below the connection's URL.
+            params: the query.
+            judge: looks at an answer; raises `BusyError` for one that should be asked for again, or any error of ours.
+
+        Raises:
+            SourceUnreachableError: still nothing after all tries.
+            SourceRefusedError: the source says no.
+            SourceContentError: what arrived is no data.
+        """
+        where = f"GET {self.base}{path} (connection {self._conn_id})"
+        for attempt in range(1, self._tries + 1):
+            wait = 0.0
+            try:
+                answer = self._follow(f"{self.base}{path}", params, where)
+                if answer.status == 200:
+                    judge(answer)
+                    return answer
+                if answer.status not in MAY_PASS:
+                    raise self._refusal(answer, where)
+                reason, wait = f"HTTP {answer.status}", retry_after(answer)
+            except BusyError as busy:
+                reason = str(busy)
+            except requests.exceptions.SSLError:
+                raise SourceUnreachableError(
+                    "no trusted TLS connection",
+                    where=where,
+                    remedy="give the CA bundle as `verify` in the connection's extra, or mend the certificate",
+                ) from None
+            except _PASSING as error:
+                reason = _reason(error)
+            if wait > MAX_WAIT:
+                reason = f"{reason}, and it asks to come back in {wait:.0f} seconds"
+                break
+            if attempt < self._tries:
+                pause = max(wait, backoff(attempt))
+                logger.warning("%s: %s (try %d of %d); again in %.1f s", where, reason, attempt, self._tries, pause)
+                self._sleep(pause)
+        raise SourceUnreachableError(
+            "the source does not answer" if attempt == self._tries else "the source asks for a long wait",
+            where=where,
+            why=f"{reason}; {attempt} of {self._tries} tries",
+            remedy="ask its operator, or check host and port of the connection; the next run tries again",
+        )
+
+    def _follow(self, url: str, params: Mapping[str, str], where: str) -> Answer:
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = self._send(url, params)
+            if answer.status not in (301, 302, 303, 307, 308):
+                return answer
+            target = urljoin(url, answer.headers.get("Location", ""))
+            if _origin(target) != _origin(url):
+                raise SourceRefusedError(
+                    "the source sends us to another host",
+                    where=where,
+                    why=f"HTTP {answer.status} to {'://'.join(_origin(target)[:2])}",
+                    remedy="ask its operator; if it has moved, change host, port or schema of the connection",
+                )
+            # The target brings its own query.
+            url, params = target, {}
+        raise SourceRefusedError(f"more than {MAX_REDIRECTS} redirects in a row", where=where)
+
+    def _send(self, url: str, params: Mapping[str, str]) -> Answer:
+        deadline = time.monotonic() + max(60.0, 10 * self._timeout)
+        with self._session.get(
+            url, params=params, auth=self._auth, timeout=self._timeout, stream=True, allow_redirects=False
+        ) as response:
+            body = bytearray()
+            for chunk in response.iter_content(1 << 20):
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise SourceContentError(
+                        f"a page of more than {MAX_BODY >> 20} MiB",
+                        where=f"GET {url.split('?')[0]} (connection {self._conn_id})",
+                        remedy="ask for smaller pages (`page_size` of the contract)",
+                    )
+                # The time-out watches only the gaps between bytes: a trickle would keep us for ever.
+                if time.monotonic() > deadline:
+                    raise requests.Timeout("a trickle")
+            return Answer(response.status_code, response.headers, bytes(body))
+
+    def _refusal(self, answer: Answer, where: str) -> SourceRefusedError | SourceContentError:
+        why = f"HTTP {answer.status}: {answer.words()}"
+        if answer.status == 521:
+            return SourceContentError(
+                "a browser challenge instead of data",
+                where=where,
+                why=f"HTTP 521, {answer.content_type}: {answer.words()}",
+                remedy="this page is not for programs: agree on an interface with the publisher; do not get round it",
+            )
+        if answer.status in (401, 403):
+            return refused(self._conn_id, where, why, answer)
+        return SourceRefusedError(
+            "the source refuses the request",
+            where=where,
+            why=why,
+            remedy="check `path` and `params` of the contract against the interface's description",
+        )
+
+
+def refused(conn_id: str, where: str, why: str, answer: Answer) -> SourceRefusedError:
+    """The source does not accept who asks: wrong login, secret or signature, a clock that is off, a missing grant."""
+    remedy = f"check login and password of connection {conn_id!r}, and that they are granted this resource"
+    skew = _skew(answer)
+    if abs(skew) > 240:
+        remedy = f"set the clock: this machine is {abs(skew):.0f} s {'behind' if skew > 0 else 'ahead of'} the source"
+    return SourceRefusedError(f"connection {conn_id!r} is refused", where=where, why=why, remedy=remedy)
+
+
+def backoff(attempt: int) -> float:
+    """Seconds before the next try: 1, 2, 4 … 30, less up to a half by chance, so that clients do not march in step."""
+    return min(30.0, 2.0 ** (attempt - 1)) * _jitter.uniform(0.5, 1.0)
+
+
+def retry_after(answer: Answer) -> float:
+    """Seconds that `Retry-After` asks for, in either of its notations; 0 without one."""
+    value = answer.headers.get("Retry-After", "").strip()
+    if value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - (_sent_at(answer) or time.time()))
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def base_url(connection: Connection) -> str:
+    """`scheme://host[:port][/path]`, as Airflow's HTTP connections are read; never with login or password.
+
+    Raises:
+        ConfigError: no host.
+    """
+    whole = connection.host if "://" in connection.host else f"{_scheme(connection)}://{connection.host}"
+    parts = urlsplit(whole)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(
+            f"connection {connection.conn_id!r} gives no URL",
+            where=f"connection {connection.conn_id}",
+            why="it needs a host, and http or https as schema",
+            remedy="set host (and port, schema), e.g. host=share.example.cn, schema=https",
+        )
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = parts.port or connection.port
+    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+
+def visible_words(body: bytes, limit: int = 120) -> str:
+    """The first words that a person would see of a page, safe to repeat."""
+    text = body[:65536].decode("utf-8", "replace")
+    text = re.sub(r"(?is)<(script|style)\b.*?(</\1\s*>|\Z)", " ", text)
+    text = html.unescape(re.sub(r"<[^>]*>", " ", text))
+    text = "".join(character if character.isprintable() else " " for character in text)
+    text = re.sub(r"[0-9A-Za-z+/=_-]{15,}", "…", " ".join(text.split()))
+    return f"“{text[:limit]}{'…' if len(text) > limit else ''}”" if text else "nothing to read"
+
+
+def _scheme(connection: Connection) -> str:
+    return connection.schema or ("https" if connection.conn_type == "https" else "http")
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _sent_at(answer: Answer) -> float | None:
+    try:
+        return parsedate_to_datetime(answer.headers["Date"]).timestamp()
+    except (KeyError, ValueError, OverflowError):
+        return None
+
+
+def _skew(answer: Answer) -> float:
+    """Seconds that the source's clock is ahead of ours, as far as its answer tells."""
+    sent_at = _sent_at(answer)
+    return 0.0 if sent_at is None else sent_at - time.time()
+
+
+def _reason(error: BaseException) -> str:
+    """The root of a failed request in words; never its text, which may repeat a proxy's password."""
+    if isinstance(error, requests.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.ContentDecodingError):
+        return "an answer that cannot be unpacked"
+    seen: list[BaseException] = []
+    pending: list[BaseException] = [error]
+    while pending:
+        one = pending.pop()
+        if one in seen:
+            continue
+        seen.append(one)
+        if isinstance(one, OSError) and one.strerror and not isinstance(one, requests.RequestException):
+            return one.strerror
+        linked = (one.__cause__, one.__context__, getattr(one, "reason", None), *one.args)
+        pending += [link for link in linked if isinstance(link, BaseException)]
+    return "the connection broke off"

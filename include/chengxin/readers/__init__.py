@@ -1,0 +1,61 @@
+"""From the bytes of a raw object to Arrow batches of text: one column a source heading, one row a source record.
+
+Nothing is interpreted: a number arrives as it is written (`9.137E+17` stays recognisable as a code that Excel has
+mangled), a date cell as ISO 8601, `true` and `false` as these words, a nested list or object as JSON text. No record
+is lost: one that does not fit its table's shape arrives with the reason in `_problem`, for the gate to reject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from chengxin.contracts import Contract, FilesRead, HttpRead
+from chengxin.ledger.models import RawObject
+from chengxin.readers.rows import MAX_ROWS, OWN_COLUMNS, PROBLEM, RAW_ROW, RAW_SHA256
+from chengxin.settings import House
+
+__all__ = ["MAX_ROWS", "OWN_COLUMNS", "PROBLEM", "RAW_ROW", "RAW_SHA256", "batches"]
+
+
+def batches(house: House, contract: Contract, raw_object: RawObject) -> Iterator[pa.RecordBatch]:
+    """The records of one raw object, at most 50,000 a batch; memory does not grow with the object.
+
+    Args:
+        house: where the archive is.
+        contract: how the source is read.
+        raw_object: its hash and its locator.
+
+    Yields:
+        Batches with one text column for each heading that the source has there, in its order (null where a record has
+        no value), then `_problem` (text: why the record does not fit its shape; else null), `raw_row` (int32: the
+        record's place in the raw object, from 0, blank lines not counted) and `raw_sha256` (text). The headings of a
+        JSON source are those of the batch's records; a sheet or delimited file without records yields one empty batch
+        that shows its headings.
+
+    Raises:
+        ArchiveError: the raw object is not in the archive, or damaged.
+        SourceContentError: bytes that are not what the contract promises, with file and place.
+        DriftError: the same heading twice.
+    """
+    read = contract.read
+    where = f"{contract.name}: {raw_object.locator}"
+    sha256 = raw_object.sha256
+    if isinstance(read, FilesRead):
+        if read.format == "xlsx":
+            from chengxin.readers import sheet
+
+            return sheet.batches(house, contract.name, sha256, read, where)
+        if read.format == "csv":
+            from chengxin.readers import delimited
+
+            return delimited.batches(house, contract.name, sha256, read, where)
+        from chengxin.readers import json_text
+
+        return json_text.document(house, contract.name, sha256, read, where)
+    from chengxin.readers import json_text
+
+    if isinstance(read, HttpRead):
+        return json_text.page(house, contract.name, sha256, read.envelope.records, where)
+    return json_text.lines(house, contract.name, sha256, where)

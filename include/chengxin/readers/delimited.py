@@ -1,0 +1,210 @@
+"""Delimited text (CSV), streamed through Arrow's parser.
+
+Quoted line breaks are part of their value. A row with too many or too few fields arrives with what it has and a
+`_problem`. A quote that is never closed swallows the rest of a file: that file is refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+
+from chengxin import archive
+from chengxin.contracts import FilesRead
+from chengxin.errors import SourceContentError
+from chengxin.readers.decode import decoded
+from chengxin.readers.rows import (
+    NUL_SIGN,
+    batch,
+    check_headings,
+    mark_nameless,
+    mark_nuls,
+    mark_repeated_headings,
+    pieces,
+)
+from chengxin.settings import House
+
+BLOCK = 8 << 20
+"""Bytes parsed at once: no row is longer."""
+
+
+def batches(house: House, source: str, sha256: str, read: FilesRead, where: str) -> Iterator[pa.RecordBatch]:
+    """The rows of a delimited file.
+
+    Raises:
+        SourceContentError: not in the contract's encoding, no headings, a row beyond `BLOCK`, an open quote.
+        DriftError: the same heading twice.
+    """
+    stream = _Stream(decoded(archive.chunks(house, source, sha256), read.encoding, where))
+    names = _headings(stream, read.delimiter, where)
+    check_headings([name for name in names if name], where)
+    rows = _Rows(names, read.delimiter, sha256, stream)
+    try:
+        yield from rows.batches()
+    except pa.ArrowInvalid as error:
+        long = "straddling" in str(error)
+        raise SourceContentError(
+            f"a row of more than {BLOCK >> 20} MiB" if long else "not a delimited file",
+            where=f"{where}, after row {rows.done:,}",
+            why="a quote that is opened and not closed swallows what follows" if long else str(error)[:120],
+            remedy="ask the sender to mend the file",
+        ) from None
+    if rows.open_quote:
+        raise SourceContentError(
+            "a quote is opened and never closed",
+            where=f"{where}, row {rows.done:,}",
+            why="everything after it has become part of one value",
+            remedy="ask the sender to double the quotes inside values",
+        )
+
+
+class _Stream(io.RawIOBase):
+    """The text as UTF-8 bytes for Arrow, with a count of its quotes."""
+
+    def __init__(self, texts: Iterator[str]) -> None:
+        self._texts, self._rest = texts, b""
+        self.quotes, self.nuls = 0, False
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def next_text(self) -> str:
+        """The next piece of text; empty at the end."""
+        text = next(self._texts, "")
+        if "\0" in text:
+            self.nuls, text = True, text.replace("\0", NUL_SIGN)
+        self.quotes += text.count('"')
+        return text
+
+    def push(self, text: str) -> None:
+        """Puts text back in front."""
+        self._rest = text.encode() + self._rest
+
+    def readinto(self, buffer: Any) -> int:
+        """Fills the buffer as far as there is something at hand."""
+        if not self._rest:
+            self._rest = self.next_text().encode()
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def _headings(stream: _Stream, delimiter: str, where: str) -> list[str]:
+    text = ""
+    while True:
+        more = stream.next_text()
+        text += more
+        lines = io.StringIO(text, newline="")
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        try:
+            row = next((row for row in reader if row), None)
+        except csv.Error:
+            row = None
+        # A heading that ends with the text at hand may go on.
+        if row is not None and (lines.tell() < len(text) or not more):
+            stream.push(text[lines.tell() :])
+            return [" ".join(name.split()) for name in row]
+        if not more or len(text) > BLOCK:
+            raise SourceContentError(
+                "no headings",
+                where=where,
+                why="the file is empty" if not text.strip() else "the first row does not end",
+                remedy="ask the sender for the file with its headings",
+            )
+
+
+class _Rows:
+    """The rows behind the headings, good and bad, in the file's order."""
+
+    def __init__(self, names: list[str], delimiter: str, sha256: str, stream: _Stream) -> None:
+        self._names, self._delimiter, self._sha256, self._stream = names, delimiter, sha256, stream
+        self._bad: list[arrow_csv.InvalidRow] = []
+        self._last_breaks = False
+        self.done = 0
+        """Rows delivered."""
+
+    @property
+    def open_quote(self) -> bool:
+        """Whether the last row holds what a quote that was never closed has swallowed."""
+        return self._last_breaks and self._stream.quotes % 2 == 1
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        try:
+            for parsed in self._reader():
+                yield from pieces(self._batch(parsed.columns))
+        except pa.ArrowInvalid as error:
+            if not str(error).startswith("Empty CSV file"):
+                raise
+        # Bad rows behind the last good one; or none at all, and an empty batch shows the headings.
+        if self._bad or not self.done:
+            yield from pieces(self._batch([pa.nulls(0, pa.string()) for _ in self._names]))
+
+    def _reader(self) -> Iterator[pa.RecordBatch]:
+        places = [str(place) for place in range(len(self._names))]
+        return arrow_csv.open_csv(
+            io.BufferedReader(self._stream, 1 << 20),
+            # One thread: rows that do not fit are numbered only then.
+            read_options=arrow_csv.ReadOptions(column_names=places, block_size=BLOCK, use_threads=False),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=self._set_aside
+            ),
+            convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(places, pa.string())),
+        )
+
+    def _set_aside(self, row: arrow_csv.InvalidRow) -> str:
+        self._bad.append(row)
+        return "skip"
+
+    def _batch(self, good: Sequence[pa.Array]) -> pa.RecordBatch:
+        count = len(good[0])
+        # Good rows before each bad one, counted from the last row delivered.
+        ranks = np.array([row.number - 1 - self.done - i for i, row in enumerate(self._bad)], dtype=np.int64)
+        due = int(np.searchsorted(ranks, count, side="right"))
+        bad, self._bad, ranks = self._bad[:due], self._bad[due:], ranks[:due]
+        order = np.arange(count)
+        places = np.concatenate([order + np.searchsorted(ranks, order, side="right"), ranks + np.arange(due)])
+        fields = [self._fields(row) for row in bad]
+        order = np.argsort(places, kind="stable")
+        columns = list(good)
+        if bad:
+            columns = [
+                pa.concat_arrays([column, pa.array([row[i] for row in fields], pa.string())]).take(pa.array(order))
+                for i, column in enumerate(good)
+            ]
+        problems = {
+            int(place): f"{row.actual_columns} fields under {row.expected_columns} headings"
+            for place, row in zip(places[count:], bad, strict=True)
+        }
+        named = self._named(columns, problems)
+        rows, first = count + due, self.done
+        self.done += rows
+        if rows:
+            self._last_breaks = any("\n" in (column[rows - 1].as_py() or "") for column in columns)
+        return batch(named, self._sha256, first_row=first, problems=problems, rows=rows)
+
+    def _named(self, columns: Sequence[pa.Array], problems: dict[int, str]) -> dict[str, pa.Array]:
+        named = {}
+        for place, (name, column) in enumerate(zip(self._names, columns, strict=True)):
+            if name:
+                named[name] = mark_nuls(column, name, problems) if self._stream.nuls else column
+            else:
+                mark_nameless(column, place + 1, problems)
+        mark_repeated_headings(named, problems)
+        return named
+
+    def _fields(self, row: arrow_csv.InvalidRow) -> list[str | None]:
+        """As many fields as there are headings, of a row that has another number of them."""
+        try:
+            fields = next(csv.reader(io.StringIO(row.text, newline=""), delimiter=self._delimiter), [])
+        except csv.Error:
+            fields = []
+        width = len(self._names)
+        return [*fields[:width], *[None] * (width - len(fields))]

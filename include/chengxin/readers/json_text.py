@@ -1,0 +1,199 @@
+"""JSON: one page of an HTTP API, the rows of a database batch, a whole document that is read piece by piece."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from chengxin import archive
+from chengxin.contracts import FilesRead
+from chengxin.errors import SourceContentError
+from chengxin.readers.decode import decoded
+from chengxin.readers.rows import MAX_ROWS, from_records, pieces
+from chengxin.settings import House
+
+MAX_RECORD = 16 << 20
+"""Characters of one record at most."""
+ROWS = 10_000
+"""Records that are held as Python objects at once, of a document."""
+
+# Whole numbers stay exact as they are; any other keeps the digits it was written with.
+_values = msgspec.json.Decoder(float_hook=str)
+
+
+def page(house: House, source: str, sha256: str, records: str, where: str) -> Iterator[pa.RecordBatch]:
+    """The records of one page, `records` being the dotted path to their list.
+
+    Raises:
+        SourceContentError: no JSON, or no list there.
+    """
+    data = archive.get(house, source, sha256)
+    found = _decode(data, where)
+    for name in records.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(found, list):
+        raise SourceContentError(f"no list at {records!r}", where=where, remedy="compare `envelope` of the contract")
+    if found:
+        yield from pieces(from_records(found, sha256, where, may_hold_nul=b"\\u0000" in data))
+
+
+def lines(house: House, source: str, sha256: str, where: str) -> Iterator[pa.RecordBatch]:
+    """The rows of a database batch, one JSON object a line.
+
+    Raises:
+        SourceContentError: a line is no JSON.
+    """
+    data = archive.get(house, source, sha256)
+    try:
+        rows = _values.decode_lines(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _no_json(error, where) from None
+    if rows:
+        yield from pieces(from_records(rows, sha256, where, may_hold_nul=b"\\u0000" in data))
+
+
+def document(house: House, source: str, sha256: str, read: FilesRead, where: str) -> Iterator[pa.RecordBatch]:
+    """The records of a document: a list, or an object with the list at the contract's `records`.
+
+    Raises:
+        SourceContentError: not in the contract's encoding, no JSON, cut off, or no list there.
+    """
+    stream = decoded(archive.chunks(house, source, sha256), read.encoding, where)
+    elements = _Reader(stream, where).elements(read.records.split(".") if read.records else [])
+    first = 0
+    while records := list(islice(elements, min(ROWS, MAX_ROWS))):
+        yield from_records(records, sha256, where, first_row=first)
+        first += len(records)
+
+
+def _decode(data: bytes, where: str) -> Any:
+    try:
+        return _values.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _no_json(error, where) from None
+
+
+def _no_json(error: Exception, where: str) -> SourceContentError:
+    # A UnicodeDecodeError's own text repeats the bytes around the place.
+    why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)[:120]
+    return SourceContentError("no JSON", where=where, why=why, remedy="look at the raw object, and ask the publisher")
+
+
+class _Incomplete(Exception):  # noqa: N818 - asks for more text
+    """What stands in the buffer may go on in the next chunk."""
+
+
+class _Reader:
+    """Walks a JSON document of any length with only a window of it in memory."""
+
+    def __init__(self, chunks: Iterator[str], where: str) -> None:
+        self._chunks, self._where = chunks, where
+        self._text, self._at, self._gone = "", 0, 0
+        self._scan = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str).raw_decode
+
+    def elements(self, path: Sequence[str]) -> Iterator[Any]:
+        """The elements of the list at the path, then a look at the rest: a document that is cut off says so."""
+        yield from self._descend(list(path))
+        if self._peek():
+            raise self._bad("something stands behind the end of the document")
+
+    def _descend(self, path: list[str]) -> Iterator[Any]:
+        if not path:
+            yield from self._list()
+            return
+        name, found = path[0], False
+        self._take("{", f"no object where {name!r} should be")
+        if self._peek() == "}":
+            self._at += 1
+        else:
+            while True:
+                key = self._value()
+                self._take(":", "no colon after a key")
+                if key == name and not found:
+                    found = True
+                    yield from self._descend(path[1:])
+                else:
+                    self._value()
+                if self._comma_or("}"):
+                    break
+        if not found:
+            raise self._bad(f"no key {name!r}")
+
+    def _list(self) -> Iterator[Any]:
+        self._take("[", "no list where the records should be")
+        if self._peek() == "]":
+            self._at += 1
+            return
+        while True:
+            yield self._value()
+            if self._comma_or("]"):
+                return
+
+    def _comma_or(self, end: str) -> bool:
+        sign = self._peek()
+        if sign not in (",", end) or not sign:
+            raise self._bad(f"neither a comma nor {end!r}" if sign else "the document is cut off")
+        self._at += 1
+        return sign == end
+
+    def _take(self, sign: str, otherwise: str) -> None:
+        found = self._peek()
+        if found != sign:
+            raise self._bad(otherwise if found else "the document is cut off")
+        self._at += 1
+
+    def _peek(self) -> str:
+        """The next character that is no white space; empty at the end."""
+        while True:
+            while self._at < len(self._text):
+                if self._text[self._at] not in " \t\r\n":
+                    return self._text[self._at]
+                self._at += 1
+            if not self._more():
+                return ""
+
+    def _value(self) -> Any:
+        if not self._peek():
+            raise self._bad("the document is cut off")
+        while True:
+            try:
+                value, end = self._scan(self._text, self._at)
+                if end == len(self._text) and self._more():
+                    # A number at the edge of the window may have more digits.
+                    continue
+            except json.JSONDecodeError as error:
+                if len(self._text) - self._at > MAX_RECORD:
+                    raise self._bad(f"a value of more than {MAX_RECORD >> 20} million characters, or no JSON") from None
+                if not self._more(at_least=len(self._text) - self._at):
+                    raise self._bad(error.msg) from None
+            except (RecursionError, ValueError) as error:
+                raise self._bad(f"a value that cannot be read ({type(error).__name__})") from None
+            else:
+                self._at = end
+                return value
+
+    def _more(self, at_least: int = 1) -> bool:
+        """Takes in more text, twice what is there so that a long value is not scanned again for each chunk."""
+        added = []
+        size = 0
+        while size < at_least and (chunk := next(self._chunks, None)) is not None:
+            added.append(chunk)
+            size += len(chunk)
+        if not added:
+            return False
+        self._gone += self._at
+        self._text, self._at = self._text[self._at :] + "".join(added), 0
+        return True
+
+    def _bad(self, why: str) -> SourceContentError:
+        return SourceContentError(
+            "no JSON as the contract describes it",
+            where=f"{self._where}, character {self._gone + self._at + 1:,}",
+            why=why,
+            remedy="compare `records` of the contract; a document that is cut off must be sent once more",
+        )

@@ -1,0 +1,198 @@
+"""Records to Arrow batches: text columns, what is wrong with a record, and where it came from."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chengxin.errors import DriftError
+
+PROBLEM = "_problem"
+RAW_ROW = "raw_row"
+RAW_SHA256 = "raw_sha256"
+OWN_COLUMNS = (PROBLEM, RAW_ROW, RAW_SHA256)
+"""Columns of ours beside the source's headings."""
+MAX_ROWS = 50_000
+"""Rows of one batch at most."""
+NUL_SIGN = "\N{SYMBOL FOR NULL}"
+"""Stands in a text for a NUL, which no text should hold and many tools stumble over."""
+
+_STRING = pa.string()
+_TEXT_TYPES = {str, type(None)}
+
+
+def check_headings(headings: Sequence[str], where: str) -> None:
+    """Refuses headings that cannot be told apart.
+
+    Raises:
+        DriftError: the same heading twice, or one that is a column of ours.
+    """
+    twice = sorted({heading for heading in headings if headings.count(heading) > 1})
+    if twice:
+        raise DriftError(
+            f"the same heading twice: {', '.join(twice)}",
+            where=where,
+            why="which of the columns is meant cannot be known",
+            remedy="ask the sender to name them apart",
+        )
+    ours = sorted(set(headings) & set(OWN_COLUMNS))
+    if ours:
+        raise DriftError(
+            f"a heading that is ours: {', '.join(ours)}", where=where, remedy="ask the sender to rename the column"
+        )
+
+
+def batch(
+    columns: Mapping[str, pa.Array],
+    sha256: str,
+    *,
+    first_row: int = 0,
+    problems: Mapping[int, str] | None = None,
+    rows: int | None = None,
+) -> pa.RecordBatch:
+    """One batch from its columns of text.
+
+    Args:
+        columns: heading → values, all of the same length.
+        sha256: the raw object.
+        first_row: place of the first record in the raw object; the others follow it.
+        problems: place in this batch → what is wrong with that record.
+        rows: number of rows, for records without any column.
+    """
+    count = rows if rows is not None else len(next(iter(columns.values())))
+    raw_rows = np.arange(first_row, first_row + count, dtype=np.int32)
+    problem = pa.nulls(count, _STRING)
+    if problems:
+        problem = pa.array([problems.get(row) for row in range(count)], _STRING)
+    return pa.RecordBatch.from_arrays(
+        [*columns.values(), problem, pa.array(raw_rows, pa.int32()), pa.repeat(pa.scalar(sha256, _STRING), count)],
+        names=[*columns, *OWN_COLUMNS],
+    )
+
+
+def from_records(
+    records: Sequence[Any], sha256: str, where: str, *, first_row: int = 0, may_hold_nul: bool = True
+) -> pa.RecordBatch:
+    """One batch from JSON objects as Python values (numbers as text, or whole numbers as int).
+
+    Args:
+        records: the objects; what is none becomes a row without values and with a problem.
+        sha256: the raw object.
+        where: for errors.
+        first_row: place of the first record in the raw object.
+        may_hold_nul: False where it is known that no text holds a NUL.
+
+    Raises:
+        DriftError: a heading that is a column of ours.
+    """
+    problems: dict[int, str] = {}
+    if not all(type(record) is dict for record in records):
+        problems = {
+            row: f"no object but {_kind(record)}" for row, record in enumerate(records) if not isinstance(record, dict)
+        }
+        records = [record if isinstance(record, dict) else {} for record in records]
+    layouts = dict.fromkeys(map(tuple, records))
+    headings = list(dict.fromkeys(heading for layout in layouts for heading in layout))
+    check_headings(headings, where)
+    if len(layouts) == 1:
+        values = list(zip(*(record.values() for record in records), strict=True))
+    else:
+        values = [tuple([record.get(heading) for record in records]) for heading in headings]
+    columns = {
+        heading: texts(column, may_hold_nul, heading, problems)
+        for heading, column in zip(headings, values, strict=True)
+    }
+    return batch(columns, sha256, first_row=first_row, problems=problems, rows=len(records))
+
+
+def texts(values: Sequence[Any], may_hold_nul: bool, heading: str, problems: dict[int, str]) -> pa.Array:
+    """One column of text from values of any kind.
+
+    Args:
+        values: the values.
+        may_hold_nul: False where it is known that no text holds a NUL.
+        heading: for the problems.
+        problems: row → what is wrong with it; added to.
+    """
+    if not set(map(type, values)) <= _TEXT_TYPES:
+        values = [value if type(value) is str else text(value) for value in values]
+    try:
+        column = pa.array(values, _STRING)
+    except UnicodeEncodeError:
+        # Half of a surrogate pair: legal as a JSON escape, but no character.
+        values = [value and value.encode("utf-8", "replace").decode() for value in values]
+        column = pa.array(values, _STRING)
+        _add(problems, pc.fill_null(pc.match_substring(column, "?"), False), f"half a character in {heading}")
+    return mark_nuls(column, heading, problems) if may_hold_nul else column
+
+
+def mark_nuls(column: pa.Array, heading: str, problems: dict[int, str]) -> pa.Array:
+    """The column with every NUL replaced by `␀`, and a problem for each such row."""
+    column = pc.replace_substring(column, "\0", NUL_SIGN)
+    _add(problems, pc.fill_null(pc.match_substring(column, NUL_SIGN), False), f"a NUL in {heading}")
+    return column
+
+
+def mark_nameless(column: pa.Array, place: int, problems: dict[int, str]) -> None:
+    """A problem for each row with a value in a column that has no heading.
+
+    Args:
+        column: the values.
+        place: the column's place, from 1.
+        problems: row → what is wrong with it; added to.
+    """
+    _add(
+        problems, pc.greater(pc.utf8_length(pc.fill_null(column, "")), 0), f"a value under no heading (column {place})"
+    )
+
+
+def mark_repeated_headings(columns: Mapping[str, pa.Array], problems: dict[int, str]) -> None:
+    """A problem for each row that holds the headings themselves."""
+    mask: pa.BooleanArray | None = None
+    for heading, column in columns.items():
+        same = pc.fill_null(pc.equal(column, heading), False)
+        mask = same if mask is None else pc.and_(mask, same)
+        if not mask.true_count:
+            return
+    if mask is not None:
+        _add(problems, mask, "the headings once more")
+
+
+def text(value: Any) -> str | None:
+    """A value as text: numbers as they are written, dates in ISO 8601, lists and objects as JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(value).upper()
+    if isinstance(value, datetime.datetime):
+        midnight = value.time() == datetime.time() and value.tzinfo is None
+        return value.date().isoformat() if midnight else value.isoformat()
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, list | dict):
+        return msgspec.json.encode(value).decode()
+    return str(value)
+
+
+def pieces(whole: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """A batch cut into batches of at most `MAX_ROWS` rows."""
+    for start in range(0, max(1, whole.num_rows), MAX_ROWS):
+        yield whole.slice(start, MAX_ROWS)
+
+
+def _add(problems: dict[int, str], mask: pa.BooleanArray, problem: str) -> None:
+    if mask.true_count:
+        for row in np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist():
+            problems[row] = f"{problems[row]}; {problem}" if row in problems else problem
+
+
+def _kind(value: Any) -> str:
+    return {list: "a list", type(None): "null", bool: "true or false"}.get(type(value), "a bare value")

@@ -1,0 +1,212 @@
+"""Workbooks (XLSX), one sheet of them, streamed row by row.
+
+A number cell arrives as it is written, so that a code turned into 9.137E+17 stays recognisable; a date cell in ISO
+8601; a formula cell with the value that the sender's program computed last. A formula that nobody has computed arrives
+as its own text, with a `_problem`. A heading that is merged over several rows names its column.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import IO, Any
+from xml.etree.ElementTree import ParseError
+
+import openpyxl
+import pyarrow as pa
+from openpyxl.utils.cell import range_boundaries
+from openpyxl.utils.exceptions import InvalidFileException
+
+from chengxin import archive
+from chengxin.contracts import FilesRead
+from chengxin.errors import SourceContentError
+from chengxin.readers.rows import (
+    batch,
+    check_headings,
+    mark_nameless,
+    mark_repeated_headings,
+    text,
+    texts,
+)
+from chengxin.settings import House
+
+MAX_UNPACKED = 1 << 30
+"""Bytes that a workbook may unpack to."""
+MAX_STRINGS = 256 << 20
+"""Bytes of its table of strings, which is held in memory."""
+ROWS = 10_000
+"""Rows held as Python objects at once."""
+
+_UNREADABLE = (
+    zipfile.BadZipFile, InvalidFileException, ParseError, zlib.error, EOFError, RuntimeError, NotImplementedError,
+    KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError,
+)  # fmt: skip
+_MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]+[0-9]+:[A-Z]+[0-9]+)"')
+_FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0"
+
+_Row = Sequence[Any]
+
+
+def batches(house: House, source: str, sha256: str, read: FilesRead, where: str) -> Iterator[pa.RecordBatch]:
+    """The rows of the contract's sheet.
+
+    Raises:
+        SourceContentError: no workbook, too large a one, no such sheet, no headings.
+        DriftError: the same heading twice.
+    """
+    with archive.open(house, source, sha256) as file:
+        _check(file, where)
+        done = 0
+        try:
+            with warnings.catch_warnings():
+                # openpyxl warns of styles and extensions that it leaves out.
+                warnings.simplefilter("ignore", UserWarning)
+                for one in _batches(file, sha256, read, where):
+                    yield one
+                    done += one.num_rows
+        except _UNREADABLE as error:
+            raise SourceContentError(
+                "the workbook cannot be read",
+                where=f"{where}, after row {done:,} of the records",
+                why=type(error).__name__,
+                remedy="open it in a spreadsheet program, save it once more as .xlsx, and tell the sender",
+            ) from None
+
+
+def _batches(file: IO[bytes], sha256: str, read: FilesRead, where: str) -> Iterator[pa.RecordBatch]:
+    sheet = _sheet(file, read, where)
+    merged, formulas = _scan(file, sheet._worksheet_path)
+    rows = sheet.iter_rows(values_only=True)
+    head = list(islice(rows, read.header_row))
+    names = _headings(head, merged, read.header_row)
+    if not any(names):
+        raise SourceContentError(
+            f"no headings in row {read.header_row}", where=where, remedy="correct `header_row` of the contract"
+        )
+    check_headings([name for name in names if name], where)
+    # Without their computed values the same cells show their formulas.
+    uncomputed = _sheet(file, read, where, computed=False).iter_rows(read.header_row + 1, values_only=True)
+    numbered = zip(rows, uncomputed, strict=False) if formulas else ((row, ()) for row in rows)
+    filled = ((row, formula) for row, formula in numbered if any(_filled(value) for value in (*row, *formula)))
+    done = 0
+    while part := list(islice(filled, ROWS)):
+        yield _batch(part, names, sha256, done)
+        done += len(part)
+    if not done:
+        yield _batch([], names, sha256, 0)
+
+
+def _batch(part: Sequence[tuple[_Row, _Row]], names: Sequence[str], sha256: str, first_row: int) -> pa.RecordBatch:
+    problems: dict[int, str] = {}
+    width = max([len(names), *(len(row) for row, _ in part)])
+    rows = [_computed(row, formula, index, problems) for index, (row, formula) in enumerate(part)]
+    columns: dict[str, pa.Array] = {}
+    for place in range(width):
+        values = [text(row[place]) if place < len(row) else None for row in rows]
+        name = names[place] if place < len(names) else ""
+        if name:
+            columns[name] = texts(values, True, name, problems)
+        else:
+            mark_nameless(pa.array(values, pa.string()), place + 1, problems)
+    mark_repeated_headings(columns, problems)
+    return batch(columns, sha256, first_row=first_row, problems=problems, rows=len(part))
+
+
+def _computed(row: _Row, formula: _Row, index: int, problems: dict[int, str]) -> _Row:
+    """The row, with formulas that nobody has computed as their own text."""
+    if not formula:
+        return row
+    whole = list(row) + [None] * (len(formula) - len(row))
+    for place, value in enumerate(formula):
+        written = str(getattr(value, "text", value) or "")
+        if whole[place] is None and written.startswith("="):
+            whole[place] = written
+            problems[index] = f"a formula that was never computed (column {place + 1})"
+    return whole
+
+
+def _sheet(file: IO[bytes], read: FilesRead, where: str, *, computed: bool = True) -> Any:
+    book = openpyxl.load_workbook(file, read_only=True, data_only=computed, keep_links=False)
+    names = book.sheetnames
+    if isinstance(read.sheet, int):
+        name = names[read.sheet] if read.sheet < len(names) else None
+    else:
+        name = read.sheet if read.sheet in names else None
+    if name is None:
+        raise SourceContentError(
+            f"no sheet {read.sheet!r}", where=where, why=f"there are {', '.join(names)}", remedy="ask the sender"
+        )
+    sheet = book[name]
+    if not hasattr(sheet, "reset_dimensions"):
+        raise SourceContentError(f"sheet {name!r} is a chart", where=where, remedy="correct `sheet` of the contract")
+    # The dimension that a file states is often wrong; rows beyond it would be lost.
+    sheet.reset_dimensions()
+    return sheet
+
+
+def _headings(head: Sequence[_Row], merged: Iterable[str], header_row: int) -> list[str]:
+    if len(head) < header_row:
+        return []
+    names = [" ".join((text(value) or "").split()) for value in head[-1]]
+    for area in merged:
+        left, top, right, bottom = (bound or 1 for bound in range_boundaries(area))
+        if left == right and top < header_row <= bottom and left <= len(head[top - 1]):
+            names += [""] * (left - len(names))
+            names[left - 1] = names[left - 1] or " ".join((text(head[top - 1][left - 1]) or "").split())
+    while names and not names[-1]:
+        names.pop()
+    return names
+
+
+def _scan(file: IO[bytes], path: str) -> tuple[set[str], bool]:
+    """The merged areas of a sheet, and whether it has formulas: neither is told by a streaming reader."""
+    merged: set[str] = set()
+    formulas, tail = False, b""
+    with zipfile.ZipFile(file) as book, book.open(path) as stream:
+        while chunk := stream.read(1 << 20):
+            window = tail + chunk
+            merged.update(area.decode() for area in _MERGED.findall(window))
+            formulas = formulas or _FORMULA.search(window) is not None
+            tail = window[-200:]
+    return merged, formulas
+
+
+def _check(file: IO[bytes], where: str) -> None:
+    head = file.read(8)
+    file.seek(0)
+    if head.startswith(_OLD_OFFICE):
+        raise SourceContentError(
+            "no .xlsx workbook",
+            where=f"{where}, byte 0",
+            why="an old .xls workbook, or one locked with a password",
+            remedy="ask the sender to save it as .xlsx, without a password",
+        )
+    try:
+        with zipfile.ZipFile(file) as book:
+            sizes = {info.filename: info.file_size for info in book.infolist()}
+    except _UNREADABLE:
+        raise SourceContentError(
+            "no .xlsx workbook",
+            where=f"{where}, byte 0",
+            why=f"the file begins with {head[:4].hex(' ') or 'nothing'} and is no ZIP archive, or is cut off",
+            remedy="ask the sender to send it once more",
+        ) from None
+    finally:
+        file.seek(0)
+    strings = max((size for name, size in sizes.items() if name.endswith("sharedStrings.xml")), default=0)
+    if sum(sizes.values()) > MAX_UNPACKED or strings > MAX_STRINGS:
+        raise SourceContentError(
+            f"a workbook that unpacks to {sum(sizes.values()) >> 20:,} MiB",
+            where=where,
+            why="more than any list of ours needs: broken, or made to harm",
+            remedy="ask the sender for CSV, or for the list in parts",
+        )
+
+
+def _filled(value: Any) -> bool:
+    return value is not None and value != ""
