@@ -5,11 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from chengxin import calendar
+from chengxin.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def day(text: str) -> date:
@@ -61,6 +65,20 @@ def test_the_operators_table_stands_before_all() -> None:
     assert calendar.basis(day("2026-06-27"), table) == "operator"
     assert calendar.previous_working_day(day("2026-06-30"), table) == day("2026-06-29")
     assert calendar.previous_working_day(day("2026-06-28"), table) == day("2026-06-27")
+
+
+def test_the_operators_file(tmp_path: Path) -> None:
+    file = tmp_path / "calendar.yml"
+    assert calendar.load_table(file) == {}
+    file.write_text("days:\n  2027-02-07: {working: true, reference: a made-up notice}\n", "utf-8")
+    assert calendar.load_table(file) == {day("2027-02-07"): True}
+    file.write_text("days:\n  2027-02-07: {working: true}\n", "utf-8")
+    with pytest.raises(ConfigError, match="reference"):
+        calendar.load_table(file)
+
+
+def test_the_committed_file_is_valid() -> None:
+    calendar.load_table(ROOT / "include" / "calendar.yml")
 
 
 @pytest.mark.parametrize(("year", "by"), [(2024, "2024-07-12"), (2025, "2025-07-14"), (2026, "2026-07-14")])

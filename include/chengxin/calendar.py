@@ -15,15 +15,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
+from chengxin import yamlfile
 from chengxin.clock import BEIJING
+from chengxin.yamlfile import Strict
 
 Basis = Literal["operator", "official", "provisional", "weekends"]
 """Who says whether a day is a working day, the surest first. `weekends` is an alarm: nobody knows the year."""
 
 Table = Mapping[date, bool]
-"""The operator's word on single days (`District.working_days`): True is a working day."""
+"""The operator's word on single days: True is a working day."""
 
 OFFSETS = (-90, -60, -30, -15, -7, -3, -1, 0, 1, 7, 30)
 """Stages of the countdown, in days from 30 June."""
@@ -33,6 +36,28 @@ LISTING_DAYS = 10
 
 _DAY = timedelta(days=1)
 _BASES: tuple[Basis, ...] = ("operator", "official", "provisional", "weekends")
+
+
+class Ruling(Strict):
+    """The operator's word on one day, and where it comes from."""
+
+    working: bool
+    reference: str
+
+
+class _Rulings(Strict):
+    days: Mapping[date, Ruling] = {}
+
+
+def load_table(path: Path) -> dict[date, bool]:
+    """The operator's table, from `include/calendar.yml`; empty where there is no such file.
+
+    Raises:
+        ConfigError: the file is no valid table.
+    """
+    if not path.exists():
+        return {}
+    return {day: ruling.working for day, ruling in yamlfile.load(path, _Rulings).days.items()}
 
 
 @lru_cache(maxsize=64)
