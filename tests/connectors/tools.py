@@ -1,0 +1,127 @@
+"""A harvest in the ledger, contracts for each kind of source, and what a small HTTP source is asked and answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import select
+
+from chengxin.connections import Connection
+from chengxin.contracts import Contract
+from chengxin.ledger.models import Harvest, RawObject
+from chengxin.settings import House
+
+AS_OF = date(2026, 6, 15)
+
+
+def contract(read: dict[str, Any], name: str = "subject_registry") -> Contract:
+    return Contract.model_validate(
+        {
+            "name": name,
+            "title": "虚构来源",
+            "publisher": "虚构单位",
+            "legal_basis": "虚构依据",
+            "table": "subject",
+            "mode": "full",
+            "schedule": "0 1 * * *",
+            "max_age": "2d",
+            "read": read,
+            "columns": {"code": "uscc", "name": "name"},
+            "key": ["uscc"],
+            "bounds": {"rows": {"min": 0}},
+            "keep": "5y",
+            "owner": "data-engineering",
+        }
+    )
+
+
+def records(count: int) -> list[dict[str, Any]]:
+    return [{"code": f"91370112XXXX{number:06d}", "name": f"虚构企业{number}"} for number in range(count)]
+
+
+def over(house: House, connection: Connection) -> House:
+    """The house with one connection, whatever its id."""
+    return replace(house, connections=lambda conn_id: replace(connection, conn_id=conn_id))
+
+
+def new_harvest(house: House, source: str = "subject_registry") -> int:
+    with house.ledger.begin() as session:
+        harvest = Harvest(
+            source=source, as_of=AS_OF, state="fetching", contract_sha256="0" * 64, started_at=house.clock()
+        )
+        session.add(harvest)
+        session.flush()
+        return harvest.id
+
+
+def raw_objects(house: House, harvest_id: int) -> list[RawObject]:
+    with house.ledger.begin() as session:
+        query = select(RawObject).where(RawObject.harvest_id == harvest_id).order_by(RawObject.ordinal)
+        return list(session.scalars(query))
+
+
+def cursor(house: House, harvest_id: int) -> dict[str, Any]:
+    with house.ledger.begin() as session:
+        return dict(session.get_one(Harvest, harvest_id).cursor)
+
+
+class Killed(BaseException):
+    """What a kill looks like from inside: nothing of ours may catch it."""
+
+
+@dataclass
+class Request:
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+
+
+@dataclass
+class Reply:
+    status: int = 200
+    body: bytes | dict[str, Any] = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: int | None = None
+    """Send only so many bytes of those announced, then hang up."""
+    hang: float = 0.0
+    """Seconds before the answer."""
+    own_date: bool = True
+    """The server says what time it is; False: `headers` do."""
+
+
+@dataclass
+class Source:
+    """An HTTP source: serves `records` page by page, except where `answers` says something else."""
+
+    url: str
+    records: list[dict[str, Any]] = field(default_factory=list)
+    answers: Callable[[Request], Reply | None] = lambda _: None
+    requests: list[Request] = field(default_factory=list)
+    released: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def pages(self) -> list[int]:
+        return [int(request.query["page"]) for request in self.requests]
+
+    def page(self, request: Request) -> dict[str, Any]:
+        number, size = int(request.query["page"]), int(request.query["size"])
+        part = self.records[(number - 1) * size : number * size]
+        return {"code": "200", "msg": "成功", "data": {"total": len(self.records), "records": part}}
+
+    def fail(self, *replies: Reply, page: int = 1) -> None:
+        """The page is answered by these, one after the other, then truly."""
+        queue = list(replies)
+        self.answers = lambda request: queue.pop(0) if queue and request.query.get("page") == str(page) else None
+
+    @property
+    def connection(self) -> Connection:
+        parts = urlsplit(self.url)
+        return Connection(
+            "portal", "http", host=parts.hostname or "", port=parts.port, login="app", password="s3cret-s3cret"
+        )
