@@ -284,12 +284,15 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Turns SIGTERM and SIGHUP into Ctrl-C, so that they too end everything in order."""
+    """Turns SIGTERM and SIGHUP into Ctrl-C, so that they too end everything in order.
+
+    SIGINT as well: a shell that starts a program in the background has it ignored.
+    """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

@@ -113,7 +113,9 @@ def summarise(house: House, as_of: date, seconds: Mapping[str, float]) -> Summar
                     Message.state != "superseded",
                 )
                 .group_by(Message.state)
-            ).tuples()
+            )
+            .tuples()
+            .all()
         )
     return Summary(
         as_of=as_of,

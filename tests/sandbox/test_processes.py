@@ -84,23 +84,44 @@ def test_run_waits_for_success(folder: Path) -> None:
             group.run("slow", python("import time; time.sleep(600)"), ENVIRONMENT, timeout=0.2)
 
 
-def test_leftovers_of_a_killed_run_are_ended(folder: Path) -> None:
-    program = f"""
+STARTER = f"""
 import sys, time
 from pathlib import Path
 from chengxin.sandbox.processes import ProcessGroup
-group = ProcessGroup(Path(sys.argv[1])).__enter__()
+group = ProcessGroup(Path(sys.argv[1]), grace=0.3).__enter__()
 group.start("stubborn", [sys.executable, "-c", {STUBBORN!r}], {{}})
+print(group._keeper.pid, flush=True)
 time.sleep(600)
 """
-    starter = subprocess.Popen([sys.executable, "-c", program, str(folder)])
+
+
+def killed_starter(folder: Path, *, and_its_keeper: bool) -> list[int]:
+    """Starts a group in another process and kills that; the sessions of the group."""
+    starter = subprocess.Popen([sys.executable, "-c", STARTER, str(folder)], stdout=subprocess.PIPE)
     wait_for(folder / "up")
-    starter.send_signal(signal.SIGKILL)
-    starter.wait()
-    session = json.loads((folder / RECORD).read_text())["sessions"]
-    assert len(members(session, folder)) == 2
+    sessions = json.loads((folder / RECORD).read_text())["sessions"]
+    assert len(members(sessions, folder)) == 2
+    assert starter.stdout
+    keeper = int(starter.stdout.readline())
+    if and_its_keeper:
+        os.kill(keeper, signal.SIGKILL)
+    starter.kill()
+    starter.communicate()
+    return list(sessions)
+
+
+def test_a_killed_starter_takes_its_group_along(folder: Path) -> None:
+    sessions = killed_starter(folder, and_its_keeper=False)
+    deadline = time.monotonic() + 30
+    while members(sessions, folder):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_leftovers_are_ended_by_the_next_run(folder: Path) -> None:
+    sessions = killed_starter(folder, and_its_keeper=True)
     assert end_leftovers(folder, grace=0.2) == 2
-    assert members(session, folder) == []
+    assert members(sessions, folder) == []
     assert end_leftovers(folder) == 0
 
 

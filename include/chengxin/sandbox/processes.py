@@ -2,7 +2,8 @@
 
 Each child gets a session of its own and works in the group's folder. Children of children change their title and wipe
 their environment (Airflow's do), some outlive their parent, but none leaves its session or its folder: by these two
-they are found again, also by a later run that finds the leftovers of one that was killed.
+they are found again. A keeper, one small process more, ends them when the starter is killed; should it be killed too,
+the next run in the folder does.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,10 +44,17 @@ class ProcessGroup:
     folder: Path
     grace: float = 10.0
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _keeper: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> ProcessGroup:
         self.folder.mkdir(parents=True, exist_ok=True)
         end_leftovers(self.folder, self.grace)
+        # Its standard input is a pipe that closes when this process is gone, however it went.
+        self._keeper = subprocess.Popen(  # noqa: S603  # this very module
+            [sys.executable, "-m", __name__, str(self.folder.resolve()), str(self.grace)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
         return self
 
     def __exit__(
@@ -117,6 +126,9 @@ class ProcessGroup:
             )
         self.children.clear()
         (self.folder / RECORD).unlink(missing_ok=True)
+        if self._keeper is not None:
+            self._keeper.communicate()
+            self._keeper = None
 
     def _record(self) -> None:
         sessions = [child.pid for child in self.children.values()]
@@ -212,3 +224,14 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _keep(folder: Path, grace: float) -> None:
+    """Waits until the starter is gone, then ends what it left. After an orderly end nothing is left."""
+    while sys.stdin.buffer.read(4096):
+        pass
+    end_leftovers(folder, grace)
+
+
+if __name__ == "__main__":
+    _keep(Path(sys.argv[1]), float(sys.argv[2]))
