@@ -15,6 +15,7 @@ import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
+from ibis.util import gen_name
 
 from chengxin.lake import Lake, arrow_schema
 from chengxin.tables import TABLES
@@ -124,6 +125,17 @@ def as_of(
     only = [source] if source is not None else sources
     rows = newest(connection, lake, name, day, seq=seq, without=without, sources=only)
     return rows.filter(~rows.removed)
+
+
+def keep(connection: Connection, name: str, rows: ibis.Table) -> ibis.Table:
+    """Computes rows now and keeps them in the engine, for what is read many times. They end with the connection.
+
+    Args:
+        connection: the engine.
+        name: a word for the table's name, which is made unique.
+        rows: the expression.
+    """
+    return connection.create_table(gen_name(name), rows, temp=True)
 
 
 def copy_to(connection: Connection, rows: ibis.Table, name: str, file: Path) -> int:

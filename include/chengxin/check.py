@@ -1,0 +1,273 @@
+"""Policy × the facts of a day → findings, advice, filing statuses.
+
+`run` is the stage: it reads the lake up to one point, judges every applicant of every pending matter and every
+subject's annual report at once, and appends what changed. The same facts under the same policy append nothing.
+`shadow` judges with a draft beside the adopted policy and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import ibis
+from sqlalchemy import func, select
+
+from chengxin import calendar, conclusions, contracts, districts, engine, freshness, linking, policy
+from chengxin.conclusions import Changes
+from chengxin.districts import District
+from chengxin.engine import Connection
+from chengxin.errors import ConfigError
+from chengxin.freshness import Age
+from chengxin.ledger.models import CheckRun, Commit
+from chengxin.linking import Linked
+from chengxin.policy import Policy, annual, compile
+from chengxin.policy.facts import Stale
+from chengxin.settings import House
+from chengxin.tables import ADVICE, FACTS, FILING_STATUS, FINDING
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A day's conclusions: the content columns of `finding`, `advice` and `filing_status`, as temporary tables."""
+
+    finding: ibis.Table
+    advice: ibis.Table
+    filing_status: ibis.Table
+
+
+def run(house: House, as_of: date) -> dict[str, Any]:
+    """Checks one day, and appends what changed.
+
+    Args:
+        house: where everything is; its clock stamps the ledger, and nothing else.
+        as_of: the Beijing date to speak for.
+
+    Returns:
+        `check_id`, `as_of`, `seq` (null: nothing had changed), `advice` (outcome → applicants), `filing` (status →
+        subjects), `findings` (rule → number), `changed` (table → new, changed, gone, restored), `stale` (sources).
+
+    Raises:
+        ConfigError: the district's or the policy's files cannot be used.
+    """
+    started = house.clock()
+    district = load_district(house)
+    rules = policy.load(house.include_dir / "policy" / district.policy, district)
+    ages = freshness.ages(house, as_of, district.sources)
+    connection = house.engine()
+    point = linking.read_point(house)
+    snapshots = {table.name: house.lake.snapshot_id(table.name) for table in FACTS}
+    linked = linking.link(house, connection, district, as_of, point)
+    table = calendar.load_table(house.include_dir / "calendar.yml")
+    judged = judge(connection, rules, district, linked, stale_sources(house, ages), as_of, table)
+
+    later = _next_day_checked(house, as_of)
+    changed = _changes(house, connection, judged, as_of, later)
+    counts = {
+        "advice": _count(judged.advice, "decision"),
+        "filing": _count(judged.filing_status, "status"),
+        "findings": _count(judged.finding, "rule"),
+        "changed": {change.table: change.counts for change in changed},
+    }
+    seq, check_id = _write(
+        house,
+        connection,
+        [change for change in changed if change.total],
+        CheckRun(
+            district=district.code,
+            as_of=as_of,
+            read_seq=point.seq,
+            snapshots={name: str(snapshot) for name, snapshot in snapshots.items() if snapshot is not None},
+            policy=rules.id,
+            policy_version=rules.version,
+            engine=f"{connection.name} {connection.version}",
+            started_at=started,
+            counts={**counts, "unclosed": list(point.unclosed)} if point.unclosed else counts,
+            sources={
+                name: {
+                    "observed_on": age.observed_on.isoformat() if age.observed_on else None,
+                    "age_days": age.age_days,
+                    "state": age.state,
+                }
+                for name, age in ages.items()
+            },
+        ),
+    )
+    stale = [name for name, age in ages.items() if age.state != "fresh"]
+    return {"check_id": check_id, "as_of": as_of.isoformat(), "seq": seq, **counts, "stale": stale}
+
+
+def load_district(house: House) -> District:
+    """The house's district.
+
+    Raises:
+        ConfigError: its file is missing or no valid district.
+    """
+    return districts.load(house.include_dir / "districts" / f"{house.district}.yml")
+
+
+def stale_sources(house: House, ages: Mapping[str, Age]) -> dict[str, Stale]:
+    """The sources that are too old for an answer, with the tables they feed.
+
+    Which tables a broken contract feeds cannot be known, so it counts as feeding all: no answer is better than one
+    that passes in silence.
+    """
+    stale = {}
+    for name, age in ages.items():
+        if age.state == "fresh":
+            continue
+        try:
+            tables = contracts.load(house.include_dir / "sources" / f"{name}.yml").tables
+        except ConfigError:
+            tables = tuple(table.name for table in FACTS)
+        stale[name] = Stale(tables, age.age_days, age.max_age_days)
+    return stale
+
+
+def judge(
+    connection: Connection,
+    rules: Policy,
+    district: District,
+    linked: Linked,
+    stale: Mapping[str, Stale],
+    as_of: date,
+    table: calendar.Table,
+    *,
+    name: str = "judged",
+) -> Judged:
+    """What a policy says about the facts of a day.
+
+    Args:
+        connection: the engine that holds the facts.
+        rules: the policy.
+        district: for the leading reading.
+        linked: the facts.
+        stale: sources too old for an answer.
+        as_of: the day.
+        table: the operator's working days.
+        name: prefix of the temporary tables.
+    """
+    advised = compile.advise(rules, linked.facts, stale)
+    finding = _findings(advised.findings, linked)
+    advice = _advice(advised.advice, linked.applicants, rules, district)
+    filing = _filings(rules, linked, as_of, table)
+    return Judged(
+        *[
+            engine.keep(connection, f"{name}_{table.name}", rows.select(*columns))
+            for table, rows in ((FINDING, finding), (ADVICE, advice), (FILING_STATUS, filing))
+            if (columns := [column.name for column in table.columns])
+        ]
+    )
+
+
+def _findings(found: ibis.Table, linked: Linked) -> ibis.Table:
+    rows = found.rename(advice_id="applicant_id")
+    rows = rows.mutate(
+        finding_id=linking.short_id(
+            rows, ["advice_id", "reading", "rule", "clause", "evidence_table", "evidence_source", "evidence_id"]
+        )
+    )
+    where = linked.applicants.select("advice_id", "matter_id", "applicant_no")
+    rows = rows.inner_join(where, "advice_id")
+    evidence = linked.evidence.select(
+        "evidence_id",
+        evidence_table="table",
+        evidence_key="natural_key",
+        evidence_seq="seq",
+        evidence_sha256="raw_sha256",
+        evidence_row="raw_row",
+    )
+    return rows.left_join(evidence, ["evidence_table", "evidence_id"])
+
+
+def _advice(advised: ibis.Table, applicants: ibis.Table, rules: Policy, district: District) -> ibis.Table:
+    rows = advised.rename(advice_id="applicant_id").inner_join(
+        applicants.select(
+            "advice_id",
+            "matter_id",
+            "applicant_no",
+            "uscc",
+            "name",
+            "department",
+            matter_type="type",
+            test_date="own_test_date",
+        ),
+        "advice_id",
+    )
+    leading = district.leading
+    return rows.mutate(
+        leading=ibis.literal(leading),
+        decision=rows[leading],
+        until=rows[f"{leading}_until"],
+        reasons=rows[f"{leading}_reasons"],
+        policy=ibis.literal(rules.id),
+        policy_version=ibis.literal(rules.version),
+    )
+
+
+def _filings(rules: Policy, linked: Linked, as_of: date, table: calendar.Table) -> ibis.Table:
+    def working_day_after(day: date, n: int) -> date:
+        return calendar.nth_working_day_after(day, n, table)
+
+    year = calendar.reported_year(as_of)
+    rows = annual.statuses(rules, linked.filings, working_day_after, [year])
+    return rows.mutate(policy_version=ibis.literal(rules.version))
+
+
+def _changes(house: House, connection: Connection, judged: Judged, as_of: date, later: date | None) -> list[Changes]:
+    advice = judged.advice
+    # A source that was too old yesterday is a day older today: that alone is no change.
+    names_only = advice.stale_sources.map(lambda label: label.re_replace(r":[^:]*$", ""))
+    findings = judged.finding
+    without_age = findings.parameters.re_replace(r'"age_days": *[^,}]*', '"age_days": 0')
+    return [
+        conclusions.changes(
+            house, connection, "finding", as_of, findings,
+            key=["finding_id"], hashed={"parameters": without_age}, later=later,
+        ),
+        conclusions.changes(
+            house, connection, "advice", as_of, advice,
+            key=["advice_id"], hashed={"stale_sources": names_only}, later=later,
+        ),
+        conclusions.changes(
+            house, connection, "filing_status", as_of, judged.filing_status,
+            key=["uscc", "report_year"], scope={"report_year": calendar.reported_year(as_of)}, later=later,
+        ),
+    ]  # fmt: skip
+
+
+def _count(rows: ibis.Table, column: str) -> dict[str, int]:
+    counted = rows.group_by(column).agg(n=rows.count()).order_by(column).to_pyarrow().to_pylist()
+    return {str(row[column]): int(row["n"]) for row in counted}
+
+
+def _next_day_checked(house: House, as_of: date) -> date | None:
+    with house.ledger.begin() as session:
+        return session.scalar(
+            select(func.min(CheckRun.as_of)).where(CheckRun.district == house.district, CheckRun.as_of > as_of)
+        )
+
+
+def _write(house: House, connection: Connection, changed: list[Changes], run: CheckRun) -> tuple[int | None, int]:
+    """Appends the changes and records the check. Findings come before the advice that rests on them.
+
+    A check killed on the way leaves its commit open in the ledger; the next one finds what was appended already, and
+    appends the rest.
+    """
+    if changed:
+        with house.ledger.begin() as session:
+            commit = Commit(kind="check", name=run.district, as_of=run.as_of, opened_at=house.clock())
+            session.add(commit)
+            session.flush()
+            run.seq = commit.seq
+        snapshots = {change.table: str(conclusions.write(house, connection, change, commit.seq)) for change in changed}
+    with house.ledger.begin() as session:
+        if changed:
+            closing = session.get_one(Commit, run.seq)
+            closing.closed_at, closing.snapshots = house.clock(), snapshots
+        run.finished_at = house.clock()
+        session.add(run)
+        session.flush()
+        return run.seq, run.id

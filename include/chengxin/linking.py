@@ -1,0 +1,362 @@
+"""What a check reads: the facts of a day, linked to the applicants of pending matters.
+
+Everything is read from the sources that the district has enabled, up to one point in the ledger's numbering, so that
+the same facts can be read again. Linking is a handful of joins; each applicant gets
+
+- reports of its own code, and those it handed in for the matter (which may be about somebody else);
+- records of its own code, merged over sources;
+- list entries of its own code, and entries without a code that bear exactly its name.
+
+A matter is judged at its test date, or at the day of the check where it has none. A test date in the future is judged
+with the facts known on the day: what is known of then (an end, an expiry) counts as of then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import ibis
+import pyarrow as pa
+from sqlalchemy import func, select
+
+from chengxin import engine, identity
+from chengxin.districts import District
+from chengxin.engine import Connection
+from chengxin.ledger.models import Commit
+from chengxin.policy.facts import Facts
+from chengxin.settings import House
+from chengxin.tables import FACTS
+
+SEPARATOR = "\x1f"
+PENDING = "待办"
+REPORT_ITEM = "信用报告"
+"""The item that a consent must name so that a credit report may be read."""
+
+ID_LENGTH = 20
+
+
+@dataclass(frozen=True)
+class ReadPoint:
+    """How far a check reads."""
+
+    seq: int
+    """Commits up to this number…"""
+    unclosed: tuple[int, ...]
+    """… without these: they were not finished yet when the check began."""
+
+
+@dataclass(frozen=True)
+class Linked:
+    """The facts of a day."""
+
+    applicants: ibis.Table
+    """One row an applicant: `advice_id`, what `advice` keeps of it, and what the policy asks of the matter."""
+    facts: Facts
+    evidence: ibis.Table
+    """`table`, `evidence_id` → `source`, `natural_key`, `seq`, `raw_sha256`, `raw_row` of each linked fact."""
+    filings: ibis.Table
+    """One row a subject, with its annual report of the year that the day's work is about."""
+
+
+def read_point(house: House) -> ReadPoint:
+    """The ledger's newest closed commit, and the harvests below it that are still open."""
+    with house.ledger.begin() as session:
+        seq = session.scalar(select(func.max(Commit.seq)).where(Commit.closed_at.is_not(None))) or 0
+        unclosed = session.scalars(
+            select(Commit.seq).where(Commit.closed_at.is_(None), Commit.seq < seq, Commit.kind == "harvest")
+        )
+        return ReadPoint(seq, tuple(sorted(unclosed)))
+
+
+def views(
+    house: House, connection: Connection, sources: Sequence[str], as_of: date, point: ReadPoint
+) -> dict[str, ibis.Table]:
+    """The state of every fact table on a day, as the district's sources tell it."""
+    return {
+        table.name: engine.as_of(
+            connection, house.lake, table.name, as_of, seq=point.seq, without=point.unclosed, sources=sources
+        )
+        for table in FACTS
+    }
+
+
+def link(house: House, connection: Connection, district: District, as_of: date, point: ReadPoint) -> Linked:
+    """Links the facts of a day to the applicants of the matters that are pending on it.
+
+    The results are kept in the engine as temporary tables, since the policy reads them many times.
+    """
+    known = views(house, connection, district.sources, as_of, point)
+    subjects = engine.keep(connection, "subjects", _one_each(known["subject"].filter(ibis._.uscc.notnull()), ["uscc"]))
+    names = _unique_names(subjects)
+    applicants = engine.keep(connection, "applicants", _applicants(known, subjects, names, district, as_of))
+    reports = _credit_reports(connection, known, names if "credit_report" in district.resolve_names else None)
+    linked_reports = engine.keep(connection, "reports", _reports(known, reports, applicants, as_of))
+    linked_records = engine.keep(
+        connection, "records", _records(house, connection, known, applicants, district, as_of, point)
+    )
+    linked_entries = engine.keep(connection, "entries", _entries(known, applicants))
+    facts = Facts(
+        applicants=applicants.select(
+            "test_date",
+            "type",
+            "procurement_form",
+            "fund_kind",
+            "land_method",
+            "is_construction",
+            "field",
+            "uscc",
+            "subject_kind",
+            applicant_id="advice_id",
+        ),
+        reports=linked_reports,
+        records=linked_records,
+        entries=linked_entries,
+    )
+    evidence = _evidence({name: known[name] for name in ("credit_report", "credit_record", "list_entry")})
+    return Linked(applicants, facts, evidence, _filings(known, subjects, as_of))
+
+
+def evidence_id(rows: ibis.Table) -> ibis.Value:
+    """The id under which a fact row is cited while a check runs: its source and natural key."""
+    return rows.source.concat(SEPARATOR, rows.natural_key)
+
+
+def short_id(rows: ibis.Table, columns: Sequence[str]) -> ibis.Value:
+    """A stable id from some columns: the first hexadecimal digits of their hash."""
+    return engine.row_hash(rows, columns)[:ID_LENGTH]
+
+
+def _one_each(rows: ibis.Table, keys: Sequence[str]) -> ibis.Table:
+    """One row a key where several sources tell of it: the newest, then the first source by name."""
+    order = ibis.row_number().over(
+        group_by=list(keys), order_by=[rows.observed_on.desc(), rows.source, rows.natural_key]
+    )
+    return rows.mutate(_order=order).filter(ibis._._order == 0).drop("_order")
+
+
+def _unique_names(subjects: ibis.Table) -> ibis.Table:
+    """Names that belong to a single subject: `name_key`, `found`."""
+    named = subjects.filter(subjects.name_key.notnull())
+    return named.group_by("name_key").having(named.uscc.nunique() == 1).agg(found=named.uscc.max())
+
+
+def _applicants(
+    known: Mapping[str, ibis.Table], subjects: ibis.Table, names: ibis.Table, district: District, as_of: date
+) -> ibis.Table:
+    day = ibis.literal(as_of)
+    matters = known["matter"]
+    matters = _one_each(matters, ["matter_id"]).filter(
+        matters.state == PENDING,
+        matters.opened_on.isnull() | (matters.opened_on <= day),
+        matters.decided_on.isnull() | (matters.decided_on > day),
+    )
+    applicants = _one_each(known["applicant"], ["matter_id", "applicant_no"])
+    if "applicant" in district.resolve_names:
+        applicants = applicants.left_join(names, "name_key").drop("name_key_right")
+        gave_none = applicants.uscc_problem.isnull() | (applicants.uscc_problem == "EMPTY")
+        applicants = applicants.mutate(uscc=applicants.uscc.coalesce(gave_none.ifelse(applicants.found, ibis.null())))
+    rows = applicants.select("matter_id", "applicant_no", "uscc", "name", "name_key").inner_join(
+        matters.select(
+            "matter_id",
+            "type",
+            "department",
+            "procurement_form",
+            "fund_kind",
+            "land_method",
+            "is_construction",
+            "field",
+            own_test_date="test_date",
+        ),
+        "matter_id",
+    )
+    rows = rows.left_join(subjects.select("uscc", registered_kind="kind"), "uscc").drop("uscc_right")
+    prefix = rows.uscc.left(2)
+    by_code = ibis.cases(
+        *[(prefix == start, kind) for start, kind in identity.KINDS.items()], else_=ibis.null("string")
+    )
+    rows = rows.mutate(
+        district=ibis.literal(district.code),
+        test_date=rows.own_test_date.coalesce(day),
+        subject_kind=rows.registered_kind.coalesce(by_code),
+    )
+    return rows.mutate(advice_id=short_id(rows, ["district", "matter_id", "applicant_no"])).drop(
+        "district", "registered_kind"
+    )
+
+
+def _credit_reports(connection: Connection, known: Mapping[str, ibis.Table], names: ibis.Table | None) -> ibis.Table:
+    """The reports, each with its place in its file; without a code, the one that its exact name has alone."""
+    reports = known["credit_report"]
+    reports = reports.mutate(
+        evidence_id=evidence_id(reports),
+        position=ibis.row_number().over(order_by=[reports.raw_row, reports.natural_key, reports.source]).cast("int32"),
+    )
+    if names is None:
+        return reports
+    nameless = reports.filter(reports.uscc.isnull(), reports.subject_name.notnull())
+    found = connection.to_pyarrow(nameless.select("evidence_id", "subject_name"))
+    keys = identity.name_key_arrow(found["subject_name"].combine_chunks().cast(pa.large_string()))
+    by_name = ibis.memtable(pa.table({"evidence_id": found["evidence_id"], "name_key": keys.cast(pa.string())}))
+    resolved = by_name.inner_join(names, "name_key").select("evidence_id", "found")
+    reports = reports.left_join(resolved, "evidence_id").drop("evidence_id_right")
+    return reports.mutate(uscc=reports.uscc.coalesce(reports.found)).drop("found")
+
+
+def _reports(known: Mapping[str, ibis.Table], reports: ibis.Table, applicants: ibis.Table, as_of: date) -> ibis.Table:
+    """Applicants × their reports, with what four（二） and four（三） ask of each."""
+    day = ibis.literal(as_of)
+    filed = _filed(known["agency"], reports, as_of)
+    reports = reports.left_join(filed, "evidence_id").drop("evidence_id_right")
+    reports = reports.select(
+        "evidence_id", "source", "issue_date", "valid_to", "scale", "grade", "position",
+        about=reports.uscc,
+        for_matter=reports.matter_id,
+        handed_in_by=reports.handed_in_by.coalesce(reports.uscc),
+        agency_filed=reports.filed.fill_null(False),
+    )  # fmt: skip
+    who = applicants.select("matter_id", "department", applicant_id="advice_id", applicant="uscc")
+    pairs = [who.inner_join(reports, who.applicant == reports[side]) for side in ("about", "handed_in_by")]
+    rows = ibis.union(*pairs, distinct=True)
+    rows = rows.filter(rows.for_matter.isnull() | (rows.for_matter == rows.matter_id))
+
+    consents = known["consent"]
+    live = consents.filter(
+        consents.item == REPORT_ITEM,
+        consents.given_on <= day,
+        consents.withdrawn_on.isnull() | (consents.withdrawn_on > day),
+        consents.expires_on.isnull() | (consents.expires_on >= day),
+    )
+    # A consent names the matter, the recipient, or both; what it names must fit.
+    named = {
+        "both": (live.matter_id.notnull() & live.recipient.notnull(), ["matter_id", "department"]),
+        "matter": (live.matter_id.notnull() & live.recipient.isnull(), ["matter_id"]),
+        "recipient": (live.matter_id.isnull() & live.recipient.notnull(), ["department"]),
+    }
+    for name, (which, keys) in named.items():
+        given = live.filter(which).mutate(about=live.uscc, department=live.recipient).select("about", *keys).distinct()
+        rows = rows.left_join(given.mutate(**{name: True}), ["about", *keys])
+        rows = rows.drop(*[column for column in rows.columns if column.endswith("_right")])
+    return rows.select(
+        "applicant_id", "evidence_id", "source", "agency_filed", "issue_date", "valid_to", "scale", "grade", "position",
+        uscc=rows.about,
+        consent_active=ibis.coalesce(*[rows[name] for name in named], False),
+    )  # fmt: skip
+
+
+def _filed(agencies: ibis.Table, reports: ibis.Table, as_of: date) -> ibis.Table:
+    """Reports whose agency was filed when they were issued: `evidence_id`, `filed`.
+
+    A filing without a date counts as filed all along; a report without a date is judged on the day.
+    """
+    issued = reports.select("evidence_id", "agency_uscc", on=reports.issue_date.coalesce(ibis.literal(as_of)))
+    both = issued.inner_join(agencies.select("filed_on", "cancelled_on", agency_uscc="uscc"), "agency_uscc")
+    both = both.filter(
+        both.filed_on.isnull() | (both.filed_on <= both.on),
+        both.cancelled_on.isnull() | (both.cancelled_on >= both.on),
+    )
+    return both.select("evidence_id").distinct().mutate(filed=True)
+
+
+def _records(
+    house: House,
+    connection: Connection,
+    known: Mapping[str, ibis.Table],
+    applicants: ibis.Table,
+    district: District,
+    as_of: date,
+    point: ReadPoint,
+) -> ibis.Table:
+    """Applicants × their records, one row a document however many sources tell of it.
+
+    Where they differ the latest identification counts, and any repair, rectification or presence in the report.
+    A repair once seen stays: an old copy of the list that comes back without it must not bring the record back.
+    Withdrawn records are left out, and those whose display has ended: neither may be used any more.
+    """
+    records = known["credit_record"].filter(ibis._.uscc.notnull())
+    records = records.mutate(document=records.record_no.coalesce(records.natural_key), evidence_id=evidence_id(records))
+    seen = engine.observations(connection, house.lake, "credit_record")
+    seen = seen.filter(
+        seen.observed_on <= ibis.literal(as_of),
+        seen.seq <= point.seq,
+        ~seen.seq.isin(point.unclosed) if point.unclosed else ibis.literal(True),
+        seen.source.isin(district.sources),
+        seen.repaired_on.notnull(),
+        ~seen.removed,
+    )
+    seen = seen.mutate(document=seen.record_no.coalesce(seen.natural_key))
+    repairs = seen.group_by("uscc", "document").agg(repaired=seen.repaired_on.min())
+
+    by_document = ibis.window(group_by=["uscc", "document"])
+    best = ibis.window(
+        group_by=["uscc", "document"],
+        order_by=[records.repaired_on.isnull(), records.rectified_confirmed_on.isnull(), records.evidence_id],
+    )
+    records = records.mutate(
+        identified_on=records.identified_on.max().over(by_document),
+        in_report=records.in_report.fill_null(False).any().over(by_document),
+        withdrawn=records.withdrawn_on.min().over(by_document),
+        expires=records.expires_on.min().over(by_document),
+        _order=ibis.row_number().over(best),
+    )
+    confirmed = records.identified_on.isnull() | (records.rectified_confirmed_on >= records.identified_on)
+    records = records.mutate(
+        rectified_confirmed_on=confirmed.ifelse(records.rectified_confirmed_on, ibis.null()).min().over(by_document)
+    )
+    records = records.filter(records._order == 0).left_join(repairs, ["uscc", "document"])
+    rows = applicants.select("uscc", "test_date", applicant_id="advice_id").inner_join(records, "uscc")
+    day = ibis.literal(as_of)
+    rows = rows.filter(
+        rows.withdrawn.isnull() | (rows.withdrawn > day),
+        rows.expires.isnull() | (rows.expires >= ibis.greatest(rows.test_date, day)),
+    )
+    return rows.select(
+        "applicant_id", "evidence_id", "source", "uscc", "identified_on", "rectified_confirmed_on", "in_report",
+        repaired_on=rows.repaired,
+    )  # fmt: skip
+
+
+def _entries(known: Mapping[str, ibis.Table], applicants: ibis.Table) -> ibis.Table:
+    """Applicants × list entries: by code, and by exact name where the entry has no code."""
+    entries = known["list_entry"]
+    entries = entries.select(
+        "source", "list", "uscc", "name_key", "listed_on", "removed_on", "expires_on", evidence_id=evidence_id(entries)
+    )
+    who = applicants.select("uscc", "name_key", applicant_id="advice_id")
+    columns = ["applicant_id", "evidence_id", "source", "list", "uscc", "listed_on", "removed_on", "expires_on"]
+    by_code = who.drop("name_key").inner_join(entries, "uscc").select(columns)
+    nameless = entries.filter(entries.uscc.isnull())
+    by_name = who.drop("uscc").inner_join(nameless, "name_key").select(columns)
+    return by_code.union(by_name)
+
+
+def _evidence(known: Mapping[str, ibis.Table]) -> ibis.Table:
+    return ibis.union(
+        *[
+            rows.select(
+                "source", "natural_key", "seq", "raw_sha256", "raw_row",
+                table=ibis.literal(name),
+                evidence_id=evidence_id(rows),
+            )
+            for name, rows in known.items()
+        ]
+    )  # fmt: skip
+
+
+def _filings(known: Mapping[str, ibis.Table], subjects: ibis.Table, as_of: date) -> ibis.Table:
+    """Subjects with their report of the year before: first submission, last correction, over all sources."""
+    year = as_of.year - 1
+    reports = known["annual_report"]
+    reports = reports.filter(reports.report_year == year)
+    reports = reports.group_by("uscc").agg(
+        submitted_at=reports.submitted_at.min(), correction_at=reports.correction_at.max()
+    )
+    rows = subjects.left_join(reports, "uscc").drop("uscc_right")
+    return rows.select(
+        "uscc", "name", "kind", "state", "established", "deregistered_on", "revoked_on", "area_code", "industry",
+        "submitted_at", "correction_at",
+        subject_id="uscc",
+        report_year=ibis.literal(year, "int32"),
+        as_of=ibis.literal(as_of),
+    )  # fmt: skip
