@@ -8,7 +8,7 @@ problem code per field. Nothing is dropped or judged here; `chengxin.quality` do
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from string import Formatter
 from typing import Any
 
@@ -75,23 +75,28 @@ class Chunk:
 
     Attributes:
         records: text columns by heading, and `META`.
-        first: number of the first record within the harvest.
         record: number of each record within the harvest.
     """
 
     records: pa.Table
-    first: int = 0
-    record: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    record: Ints
 
     @property
     def headings(self) -> tuple[str, ...]:
         """The source's headings."""
         return tuple(name for name in self.records.column_names if name not in META)
 
+    def mark(self, which: Bools, why: str) -> Chunk:
+        """The same chunk with a problem on some records, where they have none yet."""
+        said = pa.array(np.where(which, why, None), TEXT)
+        problem = pc.coalesce(column(self.records, "_problem"), said)
+        others = [name for name in self.records.column_names if name != "_problem"]
+        return Chunk(self.records.select(others).append_column("_problem", problem), self.record)
+
 
 def chunk(records: pa.Table, first: int = 0) -> Chunk:
     """A chunk of all its records, numbered from `first`."""
-    return Chunk(records, first, np.arange(first, first + records.num_rows, dtype=np.int64))
+    return Chunk(records, np.arange(first, first + records.num_rows, dtype=np.int64))
 
 
 def excluded(contract: Contract, chunk: Chunk) -> dict[str, Bools]:
@@ -114,7 +119,7 @@ def select(chunk: Chunk, keep: Bools) -> Chunk:
     """The chunk's records at `keep`."""
     if keep.all():
         return chunk
-    return Chunk(chunk.records.filter(pa.array(keep)), chunk.first, chunk.record[keep])
+    return Chunk(chunk.records.filter(pa.array(keep)), chunk.record[keep])
 
 
 def facts(contract: Contract, chunk: Chunk) -> Facts:

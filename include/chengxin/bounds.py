@@ -1,0 +1,123 @@
+"""What a batch is held against before anything is published: drift, bounds, shrinkage, and the sum.
+
+A violated bound is a signal to explain the batch. Nothing is widened by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chengxin.contracts import Contract
+from chengxin.errors import BoundError, DriftError, SumError
+from chengxin.publish import Change
+from chengxin.staging import Tally
+
+ENOUGH = 20
+"""Records below which the share of unreadable values says nothing about a column's type."""
+
+
+def drift(contract: Contract, tally: Tally) -> dict[str, Any]:
+    """New, missing and retyped columns (retyped: most of its values cannot be read as the contract says).
+
+    Raises:
+        DriftError: one that the contract stops at.
+    """
+    if not tally.harvested:
+        return {"new": [], "missing": [], "retyped": []}
+    expected = {*contract.columns, *contract.combined_headings, *contract.children, *contract.exclude}
+    new = {heading for heading in tally.headings if heading not in expected and heading not in contract.ignore}
+    missing = expected - tally.headings
+    for name, child in contract.children.items():
+        keys = tally.item_headings.get(name, set())
+        new |= {f"{name}.{key}" for key in keys - set(child.columns) - set(child.ignore)}
+        missing |= {f"{name}.{key}" for key in set(child.columns) - keys} if keys else set()
+    headings = {column.to: heading for heading, column in contract.columns.items()}
+    usable = tally.harvested - sum(tally.ignored.values())
+    retyped = {
+        headings[field]
+        for field, count in tally.unreadable.items()
+        if field in headings and usable >= ENOUGH and count * 2 > usable
+    }
+    found = {"new": sorted(new), "missing": sorted(missing), "retyped": sorted(retyped)}
+    stops = [kind for kind, names in found.items() if names and getattr(contract.drift, kind) == "stop"]
+    if stops:
+        raise DriftError(
+            "; ".join(f"{kind} column: {', '.join(found[kind])}" for kind in stops),
+            where=contract.name,
+            why="the source's columns are no longer those of the contract",
+            remedy=f"see what the source changed; then map or ignore it in sources/{contract.name}.yml",
+        )
+    return found
+
+
+def batch(contract: Contract, tally: Tally) -> list[str]:
+    """Holds the bounds that need nothing but the batch; `shrink` needs the lake.
+
+    Returns:
+        Warnings, in words.
+
+    Raises:
+        BoundError: too few usable records, or a field that is too often empty.
+    """
+    bounds = contract.bounds
+    usable = tally.harvested - tally.rejected
+    remedy = "explain the batch first; the bound is not there to be widened until it fits"
+    if usable < bounds.rows.min:
+        raise BoundError(
+            f"{usable} usable records, at least {bounds.rows.min} were expected",
+            where=contract.name,
+            why=f"{tally.harvested} harvested, {tally.rejected} rejected",
+            remedy=remedy,
+        )
+    warnings = []
+    if bounds.rows.max is not None and tally.harvested > bounds.rows.max:
+        warnings.append(f"{tally.harvested} records, at most {bounds.rows.max} were expected")
+    if not tally.harvested and contract.mode == "full":
+        warnings.append("a full source without any record")
+    looked_at = tally.harvested - sum(tally.ignored.values())
+    for name, bound in bounds.fields.items():
+        share = tally.filled[name] / looked_at if looked_at else 1.0
+        if share < bound.filled:
+            raise BoundError(
+                f"{name} is filled in {share:.1%} of {looked_at} records, at least {bound.filled:.1%} were expected",
+                where=contract.name,
+                remedy=remedy,
+            )
+    return warnings
+
+
+def shrink(contract: Contract, changes: Mapping[str, Change]) -> None:
+    """Holds the share of known keys of a full source that vanish at once.
+
+    Raises:
+        BoundError: too many.
+    """
+    if contract.mode != "full":
+        return
+    for name in contract.tables:
+        change = changes[name]
+        most = contract.bounds.shrink.max if contract.bounds.shrink else 1.0
+        if change.removed > most * change.known:
+            raise BoundError(
+                f"{change.removed} of {change.known} known rows of {name} would vanish, at most {most:.0%} may",
+                where=contract.name,
+                why="a list that shrinks at once is more often half a list than a true one",
+                remedy="look at the source; if it is right, say so by widening bounds.shrink for one run",
+            )
+
+
+def sums(source: str, counts: Mapping[str, int]) -> None:
+    """Holds harvested = published + unchanged + rejected + ignored.
+
+    Raises:
+        SumError: it does not hold.
+    """
+    parts = {name: counts[name] for name in ("published", "unchanged", "rejected", "ignored")}
+    if counts["harvested"] != sum(parts.values()):
+        raise SumError(
+            f"{counts['harvested']} records harvested, {sum(parts.values())} accounted for",
+            where=source,
+            why=", ".join(f"{name} {count}" for name, count in parts.items()),
+            remedy="a defect of ours: nothing was published; report it with the harvest's id",
+        )

@@ -1,0 +1,363 @@
+"""Fetch, archive, normalise, validate, publish: one source for one day, safe to be killed and to be run again.
+
+A harvest has a row in the ledger. `fetch` brings the raw files in and can go on where it was killed. `publish` reads
+them, judges every record, and writes what is new or changed to the lake. It has one point of no return: the moment the
+ledger holds the counts and the names of the files written. Before it, everything is done anew; after it, only the
+commits are, and a commit that is in the lake already is found by its `seq`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from chengxin import connectors, contracts
+from chengxin.contracts import Contract
+from chengxin.errors import BoundError, ChengxinError, DriftError, SumError
+from chengxin.ledger.models import Commit, Harvest, RawObject
+from chengxin.settings import House
+
+CHUNK = 50_000
+"""Source records normalised at a time: what bounds memory."""
+RESUME_WITHIN = timedelta(hours=12)
+"""A half-finished fetch older than this is not gone on with: its first pages tell of another time than its last."""
+COUNTS = ("harvested", "published", "unchanged", "rejected", "ignored", "removed")
+
+_PASSING = ("unreachable", "refused", "connection")
+"""Causes of a failed fetch after which going on makes sense: what was fetched is right, the rest is missing."""
+
+
+class HarvestError(ChengxinError):
+    """A harvest asked for something that its state does not allow."""
+
+    cause = "harvest"
+
+
+def run(house: House, source: str, as_of: date) -> dict[str, Any]:
+    """Fetches and publishes a source for a day.
+
+    Returns:
+        What `publish` returns.
+    """
+    return publish(house, fetch(house, source, as_of))
+
+
+def fetch(house: House, source: str, as_of: date) -> int:
+    """Brings the raw files of a source for a day into the archive.
+
+    An unfinished harvest of that source and day is gone on with; otherwise a new one is opened, also when the day has
+    been published before.
+
+    Returns:
+        The harvest's id.
+
+    Raises:
+        ConfigError: no such contract, or not a valid one.
+        ChengxinError: as `connectors.fetch`; the harvest is marked `failed`.
+    """
+    contract = _contract(house, source)
+    with _alone(house, source):
+        with house.ledger.begin() as session:
+            harvest = _unfinished(session, house, contract, as_of)
+            if harvest is None:
+                harvest = Harvest(
+                    source=source,
+                    as_of=as_of,
+                    state="fetching",
+                    contract_sha256=contract.sha256,
+                    started_at=house.clock(),
+                )
+                session.add(harvest)
+                session.flush()
+            harvest_id, state = harvest.id, harvest.state
+        if state != "fetched":
+            try:
+                connectors.fetch(house, contract, as_of, harvest_id)
+            except Exception as error:
+                _fail(house, harvest_id, error)
+                raise
+            with house.ledger.begin() as session:
+                harvest = session.get_one(Harvest, harvest_id)
+                harvest.state = "fetched"
+                harvest.detail = {**harvest.detail, "fetched": house.clock().isoformat()}
+    return harvest_id
+
+
+def publish(house: House, harvest_id: int) -> dict[str, Any]:
+    """Publishes a fetched harvest; a published one is left as it is.
+
+    Returns:
+        `harvest_id, source, as_of, state, seq` (null when nothing had changed) and the counts of `COUNTS`: source
+        records, except `removed`, which counts tombstones.
+
+    Raises:
+        DriftError: the source's columns are not those of the contract; marked `stopped`, nothing is published.
+        BoundError: the batch is outside its bounds; marked `stopped`, nothing is published.
+        SumError: the counts do not add up; marked `failed`, nothing is published.
+        HarvestError: the harvest has not been fetched to its end.
+    """
+    with house.ledger.begin() as session:
+        harvest = session.get_one(Harvest, harvest_id)
+        source, state = harvest.source, harvest.state
+    contract = _contract(house, source)
+    with _alone(house, source):
+        with house.ledger.begin() as session:
+            harvest = session.get_one(Harvest, harvest_id)
+            if harvest.state == "published":
+                return _outcome(harvest)
+            if "fetched" not in harvest.detail:
+                raise HarvestError(
+                    f"harvest {harvest_id} of {source} has not been fetched to its end",
+                    why=f"state {state}" + (f", {harvest.cause}" if harvest.cause else ""),
+                    remedy="run the fetch again: it goes on where it stopped",
+                )
+            planned = "files" in harvest.detail
+            if not planned:
+                harvest.state, harvest.cause, harvest.message, harvest.finished_at = "fetched", None, None, None
+                harvest.contract_sha256 = contract.sha256
+        if not planned:
+            try:
+                _prepare(house, contract, harvest_id)
+            except Exception as error:
+                _fail(house, harvest_id, error)
+                raise
+        _commit(house, harvest_id)
+    with house.ledger.begin() as session:
+        return _outcome(session.get_one(Harvest, harvest_id))
+
+
+def _prepare(house: House, contract: Contract, harvest_id: int) -> None:
+    """Everything up to the point of no return."""
+    from chengxin import bounds
+    from chengxin.publish import Publication
+    from chengxin.quality import rules
+    from chengxin.quality.gate import Gate
+    from chengxin.staging import Staging
+
+    with house.ledger.begin() as session:
+        harvest = session.get_one(Harvest, harvest_id)
+        as_of = harvest.as_of
+        raw = list(session.scalars(select(RawObject).where(RawObject.harvest_id == harvest_id).order_by("ordinal")))
+        later = _later(session, contract.name, as_of)
+        session.expunge_all()
+    engine = house.engine()
+    docs = Path("data_docs") / contract.name / str(harvest_id)
+    folder = house.staging_dir / str(harvest_id)
+    gate = Gate(house.root, house.var / docs)
+    staging = Staging(contract, as_of, rules.load(rules.path(house.root)), gate, folder, engine.con)
+    tally = staging.tally
+    detail: dict[str, Any] = {}
+    try:
+        engine.raw_sql("SET preserve_insertion_order = true")
+        for records in _chunks(house, contract, raw, tally):
+            staging.take(records)
+        with tally.timed("validate"):
+            index = gate.close()
+        detail["data_docs"] = (docs / index.name).as_posix() if index else None
+        detail |= _found(tally)
+        _note(house, harvest_id, {"harvested": tally.harvested, "rejected": tally.rejected}, detail)
+        detail["drift"] = bounds.drift(contract, tally)
+        detail["bounds"] = bounds.batch(contract, tally)
+        with tally.timed("compare"):
+            publication = Publication(engine, house.lake, contract, as_of, folder, later)
+            for reason, count in publication.duplicates().items():
+                tally.ignored[reason] += count
+            changes = publication.compare()
+            published, unchanged = publication.records()
+        bounds.shrink(contract, changes)
+        counts = {
+            "harvested": tally.harvested,
+            "published": published,
+            "unchanged": unchanged,
+            "rejected": tally.rejected,
+            "ignored": sum(tally.ignored.values()),
+            "removed": sum(changes[name].removed for name in contract.tables),
+        }
+        bounds.sums(contract.name, counts)
+        detail |= _found(tally)
+        detail["facts"] = {
+            name: {part: getattr(change, part) for part in ("new", "changed", "unchanged", "removed", "restored")}
+            for name, change in changes.items()
+        }
+        writes = [name for name, change in changes.items() if change.rows]
+        seq = _open_commit(house, harvest_id) if writes else None
+        files: dict[str, str] = {}
+        with tally.timed("write"):
+            for name in writes:
+                file = house.lake.data_file(name, seq or 0)
+                rows = publication.write(name, seq or 0, file)
+                if rows != changes[name].rows:
+                    raise SumError(
+                        f"{rows} rows of {name} were written, {changes[name].rows} were to be",
+                        where=f"{contract.name}, harvest {harvest_id}",
+                        remedy="a defect of ours: keep the staging folder and report it",
+                    )
+                files[name] = file.name
+        detail["files"] = files
+        detail["seconds"] = {stage: round(spent, 3) for stage, spent in tally.seconds.items()}
+        _note(house, harvest_id, counts, detail)
+    finally:
+        engine.disconnect()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _commit(house: House, harvest_id: int) -> None:
+    """Everything after the point of no return: the commits, and the ledger's last word."""
+    with house.ledger.begin() as session:
+        harvest = session.get_one(Harvest, harvest_id)
+        seq, files, source = harvest.seq, dict(harvest.detail["files"]), harvest.source
+    snapshots: dict[str, str] = {}
+    for name, file in files.items():
+        assert seq is not None
+        path = house.lake.data_file(name, seq).with_name(file)
+        properties = {"chengxin.source": source, "chengxin.harvest": str(harvest_id)}
+        snapshots[name] = str(house.lake.commit(name, [path], seq, properties))
+    with house.ledger.begin() as session:
+        harvest = session.get_one(Harvest, harvest_id)
+        now = house.clock()
+        if seq is not None:
+            commit = session.get_one(Commit, seq)
+            commit.closed_at, commit.snapshots = now, snapshots
+        harvest.state, harvest.finished_at = "published", now
+
+
+def _chunks(house: House, contract: Contract, raw: list[RawObject], tally: Any) -> Iterator[Any]:
+    """The harvest's records in chunks of at most `CHUNK`: small pages are put together, for the sake of speed."""
+    import pyarrow as pa
+
+    from chengxin import readers
+
+    waiting: list[pa.Table] = []
+    rows = 0
+    for raw_object in raw:
+        batches = readers.batches(house, contract, raw_object)
+        while True:
+            with tally.timed("read"):
+                batch = next(batches, None)
+            if batch is None:
+                break
+            for start in range(0, max(batch.num_rows, 1), CHUNK):
+                part = pa.Table.from_batches([batch.slice(start, CHUNK)])
+                if waiting and rows + part.num_rows > CHUNK:
+                    yield pa.concat_tables(waiting, promote_options="permissive")
+                    waiting, rows = [], 0
+                waiting.append(part)
+                rows += part.num_rows
+    if waiting:
+        yield pa.concat_tables(waiting, promote_options="permissive")
+
+
+def _found(tally: Any) -> dict[str, Any]:
+    return {
+        "ignored": {reason: count for reason, count in sorted(tally.ignored.items()) if count},
+        "rejected": dict(sorted(tally.rejected_by.items())),
+        "rejected_items": dict(sorted(tally.rejected_items.items())),
+        "warnings": {rule: count for rule, count in sorted(tally.warnings.items()) if count},
+        "personal_ids": tally.personal_ids,
+    }
+
+
+def _unfinished(session: Session, house: House, contract: Contract, as_of: date) -> Harvest | None:
+    """The newest harvest of that source and day, if it is to be gone on with."""
+    harvest = session.scalar(
+        select(Harvest)
+        .where(Harvest.source == contract.name, Harvest.as_of == as_of)
+        .order_by(Harvest.id.desc())
+        .limit(1)
+    )
+    if harvest is None or harvest.state in ("published", "stopped"):
+        return None
+    if "files" in harvest.detail:
+        return harvest
+    failed = harvest.state == "failed"
+    if failed and ("fetched" in harvest.detail or harvest.cause not in _PASSING):
+        return None
+    if harvest.contract_sha256 != contract.sha256 or house.clock() - harvest.started_at > RESUME_WITHIN:
+        if not failed:
+            _end(session, house, harvest, "failed", "abandoned", "interrupted, and too old or of another contract")
+        return None
+    if failed:
+        harvest.state, harvest.cause, harvest.message, harvest.finished_at = "fetching", None, None, None
+    return harvest
+
+
+def _later(session: Session, source: str, as_of: date) -> date | None:
+    return session.scalar(
+        select(func.min(Harvest.as_of)).where(
+            Harvest.source == source, Harvest.state == "published", Harvest.as_of > as_of
+        )
+    )
+
+
+def _open_commit(house: House, harvest_id: int) -> int:
+    """The number of this harvest's commit; one that a killed run has opened is used."""
+    with house.ledger.begin() as session:
+        harvest = session.get_one(Harvest, harvest_id)
+        if harvest.seq is None:
+            commit = Commit(kind="harvest", name=harvest.source, as_of=harvest.as_of, opened_at=house.clock())
+            session.add(commit)
+            session.flush()
+            harvest.seq = commit.seq
+        return harvest.seq
+
+
+def _note(house: House, harvest_id: int, counts: dict[str, int], detail: dict[str, Any]) -> None:
+    with house.ledger.begin() as session:
+        harvest = session.get_one(Harvest, harvest_id)
+        for name, count in counts.items():
+            setattr(harvest, name, count)
+        harvest.detail = {**harvest.detail, **detail}
+
+
+def _fail(house: House, harvest_id: int, error: Exception) -> None:
+    with house.ledger.begin() as session:
+        harvest = session.get_one(Harvest, harvest_id)
+        if "files" in harvest.detail:
+            return  # past the point of no return: the next run ends it
+        state = "stopped" if isinstance(error, BoundError | DriftError) else "failed"
+        # The text of a foreign exception may quote a record.
+        said = (error.cause, str(error)) if isinstance(error, ChengxinError) else ("error", type(error).__name__)
+        _end(session, house, harvest, state, *said)
+
+
+def _end(session: Session, house: House, harvest: Harvest, state: str, cause: str, message: str) -> None:
+    """Ends a harvest without a publication. Nothing of it is in the lake, so its commit number is given back."""
+    harvest.state, harvest.cause, harvest.message = state, cause, message
+    harvest.finished_at = house.clock()
+    seq, harvest.seq = harvest.seq, None
+    session.flush()
+    if seq is not None:
+        session.execute(delete(Commit).where(Commit.seq == seq))
+
+
+def _outcome(harvest: Harvest) -> dict[str, Any]:
+    return {
+        "harvest_id": harvest.id,
+        "source": harvest.source,
+        "as_of": harvest.as_of.isoformat(),
+        "state": harvest.state,
+        "seq": harvest.seq,
+        **{name: getattr(harvest, name) for name in COUNTS},
+    }
+
+
+def _contract(house: House, source: str) -> Contract:
+    return contracts.load(house.include_dir / "sources" / f"{source}.yml")
+
+
+@contextmanager
+def _alone(house: House, source: str) -> Iterator[None]:
+    """One harvest of a source at a time; the lock goes with the process."""
+    folder = house.var / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{source}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,264 @@
+"""From staging to the lake: duplicates, changes, tombstones, and one commit per table.
+
+What spans chunks is done here, set-based, in DuckDB over the staged files and the lake's own. A harvest is compared
+with what the lake says of its source on its day; only what is new or changed is written, and for full sources a
+tombstone for each key that is gone. A key whose row was rejected today is still at the source: it is not gone.
+
+A day harvested late must not change how a later harvested day reads. For a full source, whatever a late harvest writes
+for a key is therefore followed by an observation on the next harvested day that restores what that day said. (An
+incremental source's later days said nothing about the key: there, what comes late holds on.)
+"""
+# ruff: noqa: S608 - every name in the SQL comes from our own tables and contracts
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pyarrow as pa
+
+from chengxin import engine
+from chengxin.contracts import Contract
+from chengxin.lake import Lake, arrow_type
+from chengxin.staging import quoted
+from chengxin.tables import TABLES
+
+REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a harvest does to one table, in fact rows."""
+
+    known: int
+    """Keys that the lake knew on that day."""
+    new: int
+    changed: int
+    unchanged: int
+    removed: int
+    restored: int
+
+    @property
+    def rows(self) -> int:
+        """Rows to write."""
+        return self.new + self.changed + self.removed + self.restored
+
+
+class Publication:
+    """One harvest's staged rows against the lake.
+
+    Args:
+        connection: the engine; its temporary tables are this publication's.
+        lake: the lake.
+        contract: the source's contract.
+        as_of: the day the harvest speaks for.
+        staged: folder of `chengxin.staging`.
+        later: the next day after `as_of` of which this source has a published harvest.
+    """
+
+    def __init__(
+        self,
+        connection: engine.Connection,
+        lake: Lake,
+        contract: Contract,
+        as_of: date,
+        staged: Path,
+        later: date | None = None,
+    ) -> None:
+        self.connection, self.lake, self.contract = connection, lake, contract
+        self.as_of, self.staged = as_of, staged
+        self.later = later if contract.mode == "full" else None
+        self.tables = (*contract.tables, REJECTED)
+        self._sql("SET preserve_insertion_order = false")
+        for name in self.tables:
+            self._staged(name, "accepted")
+            self._staged(name, "held")
+
+    def duplicates(self) -> dict[str, int]:
+        """Finds records of one key: the last one counts.
+
+        Returns:
+            Records ignored: `duplicate` (equal to the one that counts) and `superseded` (differing from it).
+        """
+        main = self.contract.table
+        lists = ", _lists" if self.contract.children else ""
+        self._sql(
+            f"CREATE TEMP TABLE lost AS WITH twice AS (SELECT natural_key, max(_row) AS winner FROM {main}_accepted "
+            f"GROUP BY natural_key HAVING count(*) > 1), own AS (SELECT _row, _record, natural_key, row_hash{lists} "
+            f"FROM {main}_accepted SEMI JOIN twice USING (natural_key)) "
+            "SELECT a._record, CASE WHEN a.row_hash = b.row_hash"
+            + (" AND a._lists = b._lists" if lists else "")
+            + " THEN 'duplicate' ELSE 'superseded' END AS reason FROM own a JOIN twice USING (natural_key) "
+            "JOIN own b ON b._row = twice.winner WHERE a._row <> twice.winner"
+        )
+        self._sql(f"CREATE TEMP VIEW {main}_kept AS SELECT * FROM {main}_accepted ANTI JOIN lost USING (_record)")
+        for name in self.contract.tables[1:]:
+            self._sql(
+                f"CREATE TEMP TABLE {name}_winner AS SELECT max(_row) AS _row FROM {name}_accepted "
+                "ANTI JOIN lost USING (_record) GROUP BY natural_key"
+            )
+            self._sql(
+                f"CREATE TEMP VIEW {name}_kept AS SELECT * FROM {name}_accepted SEMI JOIN {name}_winner USING (_row)"
+            )
+        # The same broken row again and again is one observation each; a fixed one is gone and so tombstoned.
+        self._sql(
+            f"CREATE TEMP VIEW {REJECTED}_kept AS SELECT * EXCLUDE (_digest, _key), concat_ws(chr(31), fact_table, "
+            "_digest, row_number() OVER (PARTITION BY fact_table, _digest ORDER BY _row), _key) AS natural_key "
+            f"FROM {REJECTED}_accepted"
+        )
+        found = self._sql("SELECT reason, count(*) FROM lost GROUP BY reason ORDER BY reason").fetchall()
+        return {str(reason): int(count) for reason, count in found}
+
+    def compare(self) -> dict[str, Change]:
+        """Compares every table with the lake; `duplicates` comes first.
+
+        Returns:
+            Table → what would be written.
+        """
+        return {name: self._compare(name) for name in self.tables}
+
+    def records(self) -> tuple[int, int]:
+        """Source records of which any fact is new or changed, and records of which none is."""
+        touched = " UNION ".join(f"SELECT _record FROM {name}_change" for name in self.contract.tables)
+        self._sql(f"CREATE TEMP TABLE touched AS SELECT DISTINCT _record FROM ({touched})")
+        published = self._number("SELECT count(*) FROM touched")
+        unchanged = self._number(f"SELECT count(*) FROM {self.contract.table}_kept ANTI JOIN touched USING (_record)")
+        return published, unchanged
+
+    def write(self, name: str, seq: int, file: Path) -> int:
+        """Writes a table's new, changed, removed and restored rows as one Parquet file.
+
+        Returns:
+            The number of rows.
+        """
+        content = ", ".join(f'"{column.name}"' for column in TABLES[name].columns)
+        nothing = ", ".join(f'NULL AS "{column.name}"' for column in TABLES[name].columns)
+        meta = f"CAST({seq} AS BIGINT) AS seq, '{self.contract.name}' AS source"
+        gone = "NULL AS raw_sha256, NULL AS raw_row, '' AS row_hash, true AS removed"
+        today, later = f"DATE '{self.as_of}' AS observed_on", f"DATE '{self.later}' AS observed_on"
+        raw = "raw_sha256, raw_row, row_hash, false AS removed"
+        parts = [
+            f"SELECT {content}, natural_key, {today}, {meta}, {raw} FROM {name}_kept "
+            f"SEMI JOIN {name}_change USING (_row)",
+            f"SELECT {nothing}, natural_key, {today}, {meta}, {gone} FROM {name}_gone",
+        ]
+        if self.later:
+            parts += [
+                f"SELECT {content}, natural_key, {later}, {meta}, {raw} FROM {name}_before SEMI JOIN {name}_restore "
+                "USING (natural_key)",
+                f"SELECT {nothing}, natural_key, {later}, {meta}, {gone} FROM {name}_restore ANTI JOIN {name}_before "
+                "USING (natural_key)",
+            ]
+        rows = self.connection.sql(" UNION ALL ".join(parts))
+        return engine.copy_to(self.connection, rows, name, file)
+
+    def _compare(self, name: str) -> Change:
+        self._lake_view(f"{name}_current", name, self.as_of, "natural_key, row_hash")
+        self._sql(
+            f"CREATE TEMP TABLE {name}_change AS SELECT kept._row, kept._record, kept.natural_key, "
+            f"current.natural_key IS NULL AS is_new FROM {name}_kept kept LEFT JOIN {name}_current current "
+            "USING (natural_key) WHERE current.row_hash IS DISTINCT FROM kept.row_hash"
+        )
+        self._sql(f"CREATE TEMP TABLE {name}_gone AS {self._gone(name)}")
+        restored = self._restore(name) if self.later else 0
+        new, changed = self._sql(
+            f"SELECT count(*) FILTER (is_new), count(*) FILTER (NOT is_new) FROM {name}_change"
+        ).fetchone() or (0, 0)
+        return Change(
+            known=self._number(f"SELECT count(*) FROM {name}_current"),
+            new=new,
+            changed=changed,
+            unchanged=self._number(f"SELECT count(*) FROM {name}_kept") - new - changed,
+            removed=self._number(f"SELECT count(*) FROM {name}_gone"),
+            restored=restored,
+        )
+
+    def _gone(self, name: str) -> str:
+        """SQL of the keys that the lake knows and the source no longer has."""
+        vanished = (
+            f"SELECT natural_key FROM {name}_current ANTI JOIN {name}_kept USING (natural_key) "
+            f"ANTI JOIN {name}_held USING (natural_key)"
+        )
+        if self.contract.mode == "full":
+            return vanished
+        main = self.contract.table
+        if name == REJECTED:
+            # An incremental source does not repeat a mended record as broken: its acceptance says that it is mended.
+            record = "array_to_string(string_split(natural_key, chr(31))[4:], chr(31))"
+            return (
+                f"SELECT natural_key FROM {name}_current WHERE split_part(natural_key, chr(31), 1) = '{main}' "
+                f"AND {record} IN (SELECT natural_key FROM {main}_kept)"
+            )
+        pairs = {
+            (field, source)
+            for child in self.contract.children.values()
+            if child.table == name
+            for field, source in child.inherit.items()
+        }
+        if not pairs:
+            return f"SELECT natural_key FROM {name}_current WHERE false"
+        # An incremental source repeats a changed record with its whole list: what is not in it any more is gone.
+        self._lake_view(f"{name}_items", name, self.as_of, "*")
+        same = " AND ".join(f'items."{field}" = parent."{source}"' for field, source in sorted(pairs))
+        return (
+            f"SELECT natural_key FROM ({vanished}) SEMI JOIN (SELECT items.natural_key FROM {name}_items items "
+            f"SEMI JOIN {main}_kept parent ON {same}) USING (natural_key)"
+        )
+
+    def _restore(self, name: str) -> int:
+        """Finds the keys whose reading on the later day this harvest would change."""
+        assert self.later is not None
+        self._lake_view(f"{name}_before", name, self.later, "*")
+        seen = engine.observations(self.connection, self.lake, name)
+        seen = seen.filter(
+            seen.source == self.contract.name,
+            seen.observed_on > ibis.literal(self.as_of),
+            seen.observed_on <= ibis.literal(self.later),
+        )
+        self._table_of(f"{name}_seen", seen.select("natural_key"), name)
+        self._sql(
+            f"CREATE TEMP TABLE {name}_restore AS SELECT natural_key FROM (SELECT natural_key FROM {name}_change UNION "
+            f"SELECT natural_key FROM {name}_gone SEMI JOIN {name}_before USING (natural_key)) "
+            f"ANTI JOIN {name}_seen USING (natural_key)"
+        )
+        return self._number(f"SELECT count(*) FROM {name}_restore")
+
+    def _lake_view(self, view: str, name: str, day: date, columns: str) -> None:
+        """This source's state of a table on a day, as a temporary table."""
+        rows = engine.as_of(self.connection, self.lake, name, day, source=self.contract.name)
+        self._table_of(view, rows if columns == "*" else rows.select(*columns.split(", ")), name)
+
+    def _table_of(self, view: str, rows: ibis.Table, name: str) -> None:
+        if self.lake.files(name):
+            self._sql(f"CREATE TEMP TABLE {view} AS {self.connection.compile(rows)}")
+        else:
+            self.connection.create_table(view, rows.schema().to_pyarrow().empty_table(), temp=True)
+
+    def _staged(self, name: str, kind: str) -> None:
+        files = sorted(self.staged.glob(f"{name}-{kind}-*.parquet"))
+        if files:
+            listed = ", ".join(f"'{quoted(file)}'" for file in files)
+            self._sql(f"CREATE TEMP VIEW {name}_{kind} AS SELECT * FROM read_parquet([{listed}])")
+            return
+        self.connection.create_table(f"{name}_{kind}", _empty(name, kind), temp=True)
+
+    def _sql(self, query: str) -> Any:
+        return self.connection.con.execute(query)
+
+    def _number(self, query: str) -> int:
+        row = self._sql(query).fetchone()
+        return int(row[0]) if row else 0
+
+
+def _empty(name: str, kind: str) -> pa.Table:
+    """What staging would hold, without a row."""
+    if kind == "held":
+        return pa.table({"natural_key": pa.array([], pa.string())})
+    own = ("_digest", "_key") if name == REJECTED else ("natural_key", "_lists")
+    fields = [pa.field(column.name, arrow_type(column)) for column in TABLES[name].columns]
+    fields += [pa.field(text, pa.string()) for text in (*own, "raw_sha256", "row_hash")]
+    fields += [pa.field("_row", pa.int64()), pa.field("_record", pa.int64()), pa.field("raw_row", pa.int32())]
+    return pa.schema(fields).empty_table()

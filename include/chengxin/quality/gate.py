@@ -1,0 +1,121 @@
+"""Great Expectations over the prepared status columns: verdicts, data docs, and proof that its counts are ours.
+
+Rows arrive in windows of a bounded size, whatever the size of the harvest. The context under `great_expectations/` is
+only read; several harvests may run at once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chengxin.errors import ChengxinError
+from chengxin.quality.judge import Judged, Status
+from chengxin.quality.suites import RUN_VARIABLE
+
+WINDOW = 250_000
+"""Rows in one validation."""
+
+_environment = threading.Lock()
+
+
+class GateError(ChengxinError):
+    """Great Expectations counts otherwise than we do: a defect of ours, never of the source."""
+
+    cause = "gate"
+
+
+class Gate:
+    """The gate of one harvest.
+
+    Args:
+        root: the project, with its `great_expectations/`.
+        run: folder of this harvest's results and data docs; made anew.
+    """
+
+    def __init__(self, root: Path, run: Path) -> None:
+        self.root = root
+        self.run = run
+        self._windows: dict[str, list[Mapping[str, Status]]] = {}
+        self._rows: dict[str, int] = {}
+        self._context: Any = None
+        shutil.rmtree(run, ignore_errors=True)
+
+    def add(self, judged: Judged) -> None:
+        """Takes a chunk's status columns; validates when a window is full."""
+        name = judged.facts.table.name
+        self._windows.setdefault(name, []).append(judged.status)
+        self._rows[name] = self._rows.get(name, 0) + len(judged.facts)
+        if self._rows[name] >= WINDOW:
+            self._validate(name)
+
+    def close(self) -> Path | None:
+        """Validates what is left.
+
+        Returns:
+            The start page of the data docs; None if there was nothing to validate.
+        """
+        for name in list(self._windows):
+            self._validate(name)
+        index = self.run / "index.html"
+        return index if index.is_file() else None
+
+    def _validate(self, name: str) -> None:
+        import pandas as pd
+
+        parts = self._windows.pop(name, [])
+        rows = self._rows.pop(name, 0)
+        if not rows:
+            return
+        frame = pd.DataFrame({rule: np.concatenate([part[rule] for part in parts]) for rule in parts[0]}, copy=False)
+        ours = {rule: int(np.count_nonzero(frame[rule].to_numpy())) for rule in frame.columns}
+        with _writing_to(self.run):
+            if self._context is None:
+                self._context = _context(self.root / "great_expectations")
+            result = self._context.checkpoints.get(name).run(batch_parameters={"dataframe": frame})
+        theirs: dict[str, int] = {}
+        for validation in result.run_results.values():
+            for outcome in validation.results:
+                if outcome.exception_info.get("raised_exception"):
+                    raise GateError(f"{name}: {outcome.expectation_config.kwargs['column']} could not be judged")
+                theirs[outcome.expectation_config.kwargs["column"]] = int(outcome.result["unexpected_count"])
+        if theirs != ours:
+            differing = sorted(rule for rule in {*ours, *theirs} if ours.get(rule) != theirs.get(rule))
+            raise GateError(
+                f"{name}: Great Expectations and the harvest count differently",
+                where=", ".join(f"{rule}: {theirs.get(rule)} and {ours.get(rule)}" for rule in differing),
+                why="the committed suites do not belong to the rules" if set(ours) != set(theirs) else "",
+                remedy="python -m chengxin.quality.suites",
+            )
+
+
+def _context(folder: Path) -> Any:
+    # Before the import: it decides then whether to report usage.
+    os.environ["GX_ANALYTICS_ENABLED"] = "False"
+    import great_expectations as gx
+
+    return gx.get_context(mode="file", context_root_dir=folder)
+
+
+@contextmanager
+def _writing_to(run: Path) -> Iterator[None]:
+    """The variable that the context's stores resolve, when it is made and at each use: one harvest at a time in one
+    process, since it is the process's environment."""
+    run.mkdir(parents=True, exist_ok=True)
+    with _environment:
+        before = os.environ.get(RUN_VARIABLE)
+        os.environ[RUN_VARIABLE] = str(run)
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[RUN_VARIABLE]
+            else:
+                os.environ[RUN_VARIABLE] = before

@@ -1,0 +1,290 @@
+"""A harvest's records on their way to the lake: normalised, judged and counted chunk by chunk, then on disk.
+
+Staging holds Parquet files per fact table: accepted rows with their natural key and row hash, the keys of rejected rows
+(they are still at the source, so they have not vanished), and the rejected rows themselves. Memory holds one chunk.
+
+The row hash is the first 32 hexadecimal digits of SHA-256 over `name=value` of every content column that is not null,
+in the table's order, joined by U+001F; dates and instants as ISO text (instants as microseconds since 1970), money with
+two decimals. So equal content has an equal hash on every platform, and a column added later changes no hash while it is
+null.
+"""
+# ruff: noqa: S608 - every name in the SQL comes from our own tables and contracts
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chengxin import identity, lists, normalise, values
+from chengxin.arrays import TEXT, Bools
+from chengxin.contracts import FACT_TABLES, Contract
+from chengxin.normalise import Chunk, Facts
+from chengxin.quality import judge
+from chengxin.quality.gate import Gate
+from chengxin.quality.judge import Judged
+from chengxin.quality.rules import CODE_VALID, AnyRule, Rules, of
+from chengxin.tables import REJECTED, Table
+
+SEPARATOR = "\x1f"
+_PERSON = identity.REASONS.index("IS_PERSONAL_ID") + values.CODE
+
+
+@dataclass
+class Tally:
+    """What was counted on the way, in source records unless said otherwise."""
+
+    harvested: int = 0
+    rejected: int = 0
+    ignored: Counter[str] = field(default_factory=Counter)
+    rejected_by: Counter[str] = field(default_factory=Counter)
+    """First rule broken (for codes with the reason) → records."""
+    rejected_items: Counter[str] = field(default_factory=Counter)
+    """`table rule` → items of lists that were rejected alone."""
+    warnings: Counter[str] = field(default_factory=Counter)
+    """Rule → accepted fact rows."""
+    filled: Counter[str] = field(default_factory=Counter)
+    unreadable: Counter[str] = field(default_factory=Counter)
+    """Field → values of a kind other than the contract's."""
+    headings: set[str] = field(default_factory=set)
+    item_headings: dict[str, set[str]] = field(default_factory=dict)
+    personal_ids: int = 0
+    """Citizens' numbers met and withheld: an alarm."""
+    rows: Counter[str] = field(default_factory=Counter)
+    """Fact table → rows staged."""
+    seconds: Counter[str] = field(default_factory=Counter)
+
+    @contextmanager
+    def timed(self, stage: str) -> Any:
+        """Adds the time spent inside to a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start  # type: ignore[assignment]
+
+
+class Staging:
+    """Staging of one harvest.
+
+    Args:
+        contract: the source's contract.
+        as_of: the day the harvest speaks for.
+        rules: the rules of all tables.
+        gate: Great Expectations.
+        folder: made anew.
+        connection: DuckDB, with insertion order kept.
+    """
+
+    def __init__(
+        self, contract: Contract, as_of: date, rules: Rules, gate: Gate, folder: Path, connection: Any
+    ) -> None:
+        self.contract, self.as_of, self.gate = contract, as_of, gate
+        self.folder, self.connection = folder, connection
+        self.rules: dict[str, tuple[AnyRule, ...]] = {name: of(rules, FACT_TABLES[name]) for name in contract.tables}
+        self.lenient = rules.lenient
+        self.tally = Tally()
+        self._parts = 0
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+
+    def take(self, records: pa.Table) -> None:
+        """Takes a chunk of source records: text columns by heading, and `normalise.META`."""
+        tally, contract = self.tally, self.contract
+        chunk = normalise.chunk(records, tally.harvested)
+        tally.harvested += records.num_rows
+        tally.headings.update(chunk.headings)
+        with tally.timed("normalise"):
+            keep = np.ones(records.num_rows, bool)
+            for reason, rows in normalise.excluded(contract, chunk).items():
+                tally.ignored[reason] += int(np.count_nonzero(rows))
+                keep &= ~rows
+            chunk = normalise.select(chunk, keep)
+            chunk, parsed = self._lists(chunk)
+            facts = normalise.facts(contract, chunk)
+        with tally.timed("validate"):
+            judged = judge.judge(self.connection, facts, self.rules[contract.table], self.as_of)
+            self.gate.add(judged)
+        self._count(judged)
+        tally.rejected += int(np.count_nonzero(judged.bad))
+        tally.rejected_by.update(_causes(judged))
+        for name in contract.bounds.fields:
+            filled = facts.text.get(name, facts.columns[name])
+            tally.filled[name] += len(filled) - filled.null_count
+        with tally.timed("stage"):
+            self._write(judged, contract.key, _joined(parsed))
+        for heading, (items, _) in parsed.items():
+            self._take_items(heading, items, judged)
+
+    def _lists(self, chunk: Chunk) -> tuple[Chunk, dict[str, tuple[pa.Table, pa.Array]]]:
+        """The lists inside the records, taken apart; a record whose list cannot be is marked `_problem`."""
+        found: dict[str, tuple[pa.Table, pa.Array]] = {}
+        for heading, child in self.contract.children.items():
+            text = values.clean(normalise.column(chunk.records, heading), self.contract.nulls)
+            items, broken, keys = lists.parse(self.connection, text, tuple(child.columns))
+            self.tally.item_headings.setdefault(heading, set()).update(keys)
+            found[heading] = (items, text)
+            if broken.any():
+                chunk = chunk.mark(broken, f"{heading}: not a list of objects")
+        return chunk, found
+
+    def _take_items(self, heading: str, items: pa.Table, parents: Judged) -> None:
+        child = self.contract.children[heading]
+        of_bad = parents.bad[items["_parent"].to_numpy()]
+        kept = normalise.child_facts(self.contract, child, parents.facts, items.filter(pa.array(~of_bad)))
+        with self.tally.timed("validate"):
+            judged = judge.judge(self.connection, kept, self.rules[child.table], self.as_of)
+            self.gate.add(judged)
+        self._count(judged)
+        for cause, count in _causes(judged).items():
+            self.tally.rejected_items[f"{child.table} {cause}"] += count
+        with self.tally.timed("stage"):
+            self._write(judged, child.key, None)
+            if of_bad.any():
+                lost = normalise.child_facts(self.contract, child, parents.facts, items.filter(pa.array(of_bad)))
+                self._hold(lost, np.ones(len(lost), bool), child.key)
+
+    def _count(self, judged: Judged) -> None:
+        good = ~judged.bad
+        for rule in judged.rules:
+            if rule.severity == "warning":
+                self.tally.warnings[rule.id] += int(np.count_nonzero(judged.status[rule.id][good]))
+        table = judged.facts.table.name
+        lenient = self.lenient.get(table, ()) if table == self.contract.table else tuple(judged.facts.columns)
+        for name, problems in judged.facts.problems.items():
+            self.tally.personal_ids += int(np.count_nonzero((problems == _PERSON) | (problems == values.PERSONAL_ID)))
+            if name not in lenient:
+                wrong = (problems == values.UNREADABLE) | (problems >= values.CODE)
+                self.tally.unreadable[name] += int(np.count_nonzero(wrong))
+
+    def _write(self, judged: Judged, key: Sequence[str], lists_text: pa.Array | None) -> None:
+        facts, good = judged.facts, ~judged.bad
+        columns = dict(facts.columns)
+        columns |= {"_record": pa.array(facts.record), "raw_sha256": facts.raw_sha256, "raw_row": facts.raw_row}
+        if lists_text is not None:
+            columns["_lists"] = lists_text
+        rows = pa.table(columns)
+        rows = rows if good.all() else rows.filter(pa.array(good))
+        name = facts.table.name
+        first = self.tally.rows[name]
+        rows = rows.append_column("_row", pa.array(np.arange(first, first + rows.num_rows)))
+        self.tally.rows[name] += rows.num_rows
+        hashed = f"*, {natural_key(key)} AS natural_key, {row_hash(facts.table)} AS row_hash"
+        self._copy(rows, hashed, f"{name}-accepted")
+        if judged.bad.any():
+            self._hold(facts, judged.bad, key)
+            self._copy_rejected(judged, key)
+
+    def _hold(self, facts: Facts, which: Bools, key: Sequence[str]) -> None:
+        """Keeps the keys of rows that are at the source but not accepted."""
+        keys = pa.table({name: facts.columns[name] for name in key}).filter(pa.array(which))
+        given = " AND ".join(f'"{name}" IS NOT NULL' for name in key)
+        self._copy(keys, f"{natural_key(key)} AS natural_key", f"{facts.table.name}-held", f"WHERE {given}")
+
+    def _copy_rejected(self, judged: Judged, key: Sequence[str]) -> None:
+        facts, rows = judged.facts, judge.rejected(judged)
+        at = rows["_at"].combine_chunks()
+        text = [pc.fill_null(facts.text[name].take(at), "") for name in facts.text]
+        joined = pc.binary_join_element_wise(*text, pa.scalar(SEPARATOR, TEXT)) if text else pa.nulls(len(at), TEXT)
+        first = self.tally.rows["rejected"]
+        self.tally.rows["rejected"] += rows.num_rows
+        rows = rows.drop_columns(["_at"])
+        added = {
+            "_record": pa.array(facts.record).take(at),
+            "_row": pa.array(np.arange(first, first + rows.num_rows)),
+            "raw_sha256": facts.raw_sha256.take(at),
+            "raw_row": facts.raw_row.take(at),
+            "_text": joined,
+            **{f"_key_{name}": facts.columns[name].take(at) for name in key},
+        }
+        for name, array in added.items():
+            rows = rows.append_column(name, array)
+        hidden = ["_text", *(f"_key_{name}" for name in key)]
+        excluded = ", ".join(f'"{name}"' for name in hidden)
+        chosen = (
+            f"* EXCLUDE ({excluded}), left(sha256(fact_table || chr(31) || coalesce(_text, '')), 32) AS _digest, "
+            f"{natural_key([f'_key_{name}' for name in key])} AS _key, {row_hash(REJECTED)} AS row_hash"
+        )
+        self._copy(rows, chosen, "rejected-accepted")
+
+    def _copy(self, rows: pa.Table, chosen: str, kind: str, where: str = "") -> None:
+        if not rows.num_rows:
+            return
+        self._parts += 1
+        file = self.folder / f"{kind}-{self._parts:06d}.parquet"
+        self.connection.register("_rows", rows)
+        self.connection.execute(
+            f"COPY (SELECT {chosen} FROM _rows {where}) TO '{quoted(file)}' (FORMAT parquet, COMPRESSION lz4_raw)"
+        )
+        self.connection.unregister("_rows")
+
+
+def natural_key(names: Sequence[str]) -> str:
+    """SQL of a natural key: the key fields as text, joined by U+001F; null as the empty text."""
+    parts = [f"coalesce(CAST(\"{name}\" AS VARCHAR), '')" for name in names]
+    return "(" + " || chr(31) || ".join(parts) + ")"
+
+
+def row_hash(table: Table) -> str:
+    """SQL of a table's row hash (see the module's text)."""
+    parts = []
+    for column in table.columns:
+        name = f'"{column.name}"'
+        text = {
+            "string": name,
+            "timestamp": f"CAST(epoch_us({name}) AS VARCHAR)",
+            "strings": f"array_to_string({name}, ',')",
+        }.get(column.type, f"CAST({name} AS VARCHAR)")
+        parts.append(f"'{column.name}=' || {text}")
+    return f"left(sha256(concat_ws(chr(31), {', '.join(parts)})), 32)"
+
+
+def quoted(path: Path) -> str:
+    """A path inside a SQL string."""
+    return str(path).replace("'", "''")
+
+
+def _joined(parsed: Mapping[str, tuple[pa.Table, pa.Array]]) -> pa.Array | None:
+    """The records' lists as one text, to tell equal records from differing ones."""
+    if not parsed:
+        return None
+    text = [pc.fill_null(list_text, "") for _, list_text in parsed.values()]
+    return pc.binary_join_element_wise(*text, pa.scalar(SEPARATOR, TEXT))
+
+
+def _causes(judged: Judged) -> Counter[str]:
+    """First error rule broken → rows; a code with the reason why it is none."""
+    causes: Counter[str] = Counter()
+    left = judged.bad.copy()
+    for rule in judged.rules:
+        if rule.severity != "error" or not left.any():
+            continue
+        rows = left & (judged.status[rule.id] != 0)
+        left &= ~rows
+        count = int(np.count_nonzero(rows))
+        if count and rule.id == CODE_VALID:
+            causes.update(_code_causes(judged, rows, rule.fields))
+        elif count:
+            causes[rule.id] += count
+    return causes
+
+
+def _code_causes(judged: Judged, rows: Bools, fields: Sequence[str]) -> Counter[str]:
+    causes: Counter[str] = Counter()
+    status = judged.status[CODE_VALID]
+    for number, name in enumerate(fields, start=1):
+        at = rows & (status == number)
+        reasons = judged.facts.problem(name)[at] - values.CODE
+        for reason, count in zip(*np.unique(reasons, return_counts=True), strict=True):
+            causes[f"{CODE_VALID}:{identity.REASONS[reason]}"] += int(count)
+    return causes
