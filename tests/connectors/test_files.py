@@ -1,0 +1,166 @@
+"""The files connector on real folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chengxin import archive, connectors
+from chengxin.connections import Connection
+from chengxin.connectors import files
+from chengxin.connectors.intake import Intake
+from chengxin.contracts import FilesRead
+from chengxin.errors import ConfigError, SourceRefusedError, SourceUnreachableError
+from chengxin.settings import House
+
+from .tools import AS_OF, Killed, contract, new_harvest, over, raw_objects
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "交换 目录"
+    folder.mkdir()
+    return folder
+
+
+def run(
+    house: House,
+    folder: Path,
+    pattern: str = "名单 {as_of}*.csv",
+    harvest_id: int | None = None,
+    while_waiting: Callable[[], Any] = lambda: None,
+) -> int:
+    one = contract({"connector": "files", "connection": "file_drop", "pattern": pattern, "format": "csv"})
+    house = over(house, Connection("file_drop", "fs", extra={"path": str(folder)}))
+    harvest_id = new_harvest(house) if harvest_id is None else harvest_id
+    assert isinstance(one.read, FilesRead)
+    intake = Intake(house, one.name, harvest_id)
+    files.fetch(house, one, one.read, AS_OF, intake, sleep=lambda _: while_waiting())
+    return harvest_id
+
+
+def content(house: House, harvest_id: int) -> list[tuple[str, bytes]]:
+    objects = raw_objects(house, harvest_id)
+    return [(one.locator, archive.get(house, "subject_registry", one.sha256)) for one in objects]
+
+
+def test_all_files_of_the_day_in_the_order_of_their_names(house: House, folder: Path) -> None:
+    for name in ("名单 20260615-2.csv", "名单 20260615-1.csv", "名单 20260614-1.csv", "别的 20260615.csv"):
+        (folder / name).write_text(name, "utf-8")
+    (folder / "名单 20260615-0.csv").mkdir()
+    names = ["名单 20260615-1.csv", "名单 20260615-2.csv"]
+    assert content(house, run(house, folder)) == [(name, name.encode()) for name in names]
+
+
+def test_without_a_day_in_the_pattern_the_newest_file_counts(house: House, folder: Path) -> None:
+    for age, name in enumerate(["b.csv", "a.csv", "c.csv"]):
+        (folder / name).write_text(name)
+        os.utime(folder / name, (1_750_000_000 - age, 1_750_000_000 - age))
+    assert content(house, run(house, folder, "*.csv")) == [("b.csv", b"b.csv")]
+
+
+def test_a_pattern_may_lead_into_folders(house: House, folder: Path) -> None:
+    (folder / "20260615").mkdir()
+    (folder / "20260615" / "a.csv").write_text("x")
+    assert content(house, run(house, folder, "{as_of}/*.csv")) == [("20260615/a.csv", b"x")]
+
+
+def test_the_awaited_file_is_named(house: House, folder: Path) -> None:
+    with pytest.raises(SourceUnreachableError) as caught:
+        run(house, folder)
+    assert "名单 20260615*.csv" in caught.value.where
+    assert "file_drop" in caught.value.where
+
+
+@pytest.mark.parametrize("partner", [False, True])
+def test_a_half_written_file_waits(house: House, folder: Path, partner: bool) -> None:
+    (folder / "名单 20260615.csv.part").write_text("half")
+    if partner:
+        (folder / "名单 20260615.csv").write_text("whole?")
+    with pytest.raises(SourceUnreachableError, match=r"half-written: 名单 20260615\.csv\.part"):
+        run(house, folder)
+
+
+def test_an_empty_file_waits(house: House, folder: Path) -> None:
+    (folder / "名单 20260615.csv").touch()
+    with pytest.raises(SourceUnreachableError, match="empty"):
+        run(house, folder)
+
+
+def test_a_growing_file_waits(house: House, folder: Path) -> None:
+    path = folder / "名单 20260615.csv"
+    path.write_text("one")
+    with pytest.raises(SourceUnreachableError, match="still being written: 3 bytes, then 6"):
+        run(house, folder, while_waiting=lambda: path.write_text("onetwo"))
+
+
+def test_a_file_that_goes_away_waits(house: House, folder: Path) -> None:
+    path = folder / "名单 20260615.csv"
+    path.write_text("one")
+    with pytest.raises(SourceUnreachableError, match="taken away"):
+        run(house, folder, while_waiting=path.unlink)
+
+
+def test_a_file_that_grows_while_it_is_copied_is_not_kept(
+    house: House, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "名单 20260615.csv"
+    path.write_text("one")
+    archive_stream = Intake.archive
+
+    def slowly(self: Intake, data: Any) -> tuple[str, int]:
+        done = archive_stream(self, data)
+        path.write_text("onetwo")
+        return done
+
+    monkeypatch.setattr(Intake, "archive", slowly)
+    harvest_id = new_harvest(house)
+    with pytest.raises(SourceUnreachableError, match="still being written"):
+        run(house, folder, harvest_id=harvest_id)
+    assert raw_objects(house, harvest_id) == []
+
+
+def test_a_kill_reads_no_file_twice(house: House, folder: Path, kill_after: Callable[[int], None]) -> None:
+    for part in (1, 2, 3):
+        (folder / f"名单 20260615-{part}.csv").write_text(f"part {part}")
+    harvest_id = new_harvest(house)
+    kill_after(2)
+    with pytest.raises(Killed):
+        run(house, folder, harvest_id=harvest_id)
+    (folder / "名单 20260615-1.csv").write_text("changed since")
+    run(house, folder, harvest_id=harvest_id)
+    assert [body for _, body in content(house, harvest_id)] == [b"part 1", b"part 2", b"part 3"]
+
+
+def test_a_missing_folder_is_named(house: House, tmp_path: Path) -> None:
+    with pytest.raises(SourceUnreachableError, match="the folder is not there") as caught:
+        run(house, tmp_path / "无此目录")
+    assert "无此目录" in caught.value.where
+
+
+def test_a_connection_without_a_folder_is_configuration(house: House) -> None:
+    one = contract({"connector": "files", "connection": "file_drop", "pattern": "*.csv", "format": "csv"})
+    with pytest.raises(ConfigError, match="names no folder"):
+        connectors.fetch(over(house, Connection("file_drop", "fs")), one, AS_OF, new_harvest(house))
+
+
+@pytest.mark.parametrize("pattern", ["../*.csv", "/etc/pass*"])
+def test_a_pattern_stays_in_its_folder(house: House, folder: Path, pattern: str) -> None:
+    with pytest.raises(ConfigError, match="leads out of the folder"):
+        run(house, folder, pattern)
+
+
+def test_a_file_that_we_may_not_read_is_refused(house: House, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "名单 20260615.csv").write_text("one")
+
+    def denied(*_arguments: Any) -> None:
+        raise PermissionError
+
+    # The tests may run as root, who may read everything.
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(SourceRefusedError, match="may not read"):
+        run(house, folder)
