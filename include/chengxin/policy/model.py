@@ -1,0 +1,522 @@
+"""The model of a policy document: what its files may say.
+
+A policy is a folder (`include/policy/<document>/`); `chengxin.policy.loader` reads it. Light on purpose: importing
+this pulls in no engine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from chengxin.policy.vocabulary import Effect, Flag, GateEffect, Status, Strength, Term, Unit
+from chengxin.yamlfile import Strict
+
+OWN = "own"
+"""A rule's clause where it is the matter's own clause."""
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_filled)]
+
+
+class InForce(Strict):
+    """From when to when a document applies."""
+
+    from_: date = Field(alias="from")
+    to: date | None = None
+    reference: Text
+
+
+class Note(Strict):
+    """How an unclear place of the text is read."""
+
+    about: Text
+    reading: Text
+
+
+class HumanDecision(Strict):
+    """Where no officer may rest on an automatic answer alone: the advice is flagged HUMAN_DECISION."""
+
+    kinds: tuple[str, ...]
+    effects: tuple[Effect, ...]
+    reference: Text
+
+
+class Document(Strict):
+    """`policy.yml`: what the document is."""
+
+    id: Text
+    title: Text
+    number: Text
+    issuer: Text
+    aliases: tuple[str, ...] = ()
+    extends: str | None = None
+    """Folder (relative) of a document whose files stand unless this one brings its own."""
+    in_force: InForce
+    human_decision: HumanDecision | None = None
+    confirm: Text | None = None
+    """What the operator must confirm, such as whether it is still in force."""
+    clauses: Mapping[str, Text]
+    """Clause → what it is about, in our words."""
+    notes: tuple[Note, ...] = ()
+
+
+class Words(Strict):
+    """`vocabulary.yml`: reasons, and the words shown for codes."""
+
+    reasons: Mapping[str, Text]
+    effects: Mapping[str, Text]
+    flags: Mapping[Flag, Text]
+
+
+class DatedValue(Strict):
+    """A value, from when to when it holds, and where that is written."""
+
+    value: Any
+    from_: date = Field(alias="from")
+    to: date | None = None
+    reference: Text
+    note: str | None = None
+
+
+class Parameter(Strict):
+    """A value that may change: dated, with references."""
+
+    title: Text
+    unit: Unit
+    values: tuple[DatedValue, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Parameter:
+        for value in self.values:
+            _check_unit(self.unit, value.value)
+            if value.to is not None and value.to < value.from_:
+                raise ValueError(f"ends ({value.to}) before it starts ({value.from_})")
+        ordered = sorted(self.values, key=lambda value: value.from_)
+        for earlier, later in pairwise(ordered):
+            if earlier.from_ == later.from_ or (earlier.to is not None and earlier.to >= later.from_):
+                raise ValueError(f"two values hold on {later.from_}: end the earlier before, or give one of them up")
+        return self
+
+    def on(self, day: date) -> DatedValue | None:
+        """The value in force on a day."""
+        fitting = [value for value in self.values if value.from_ <= day and (value.to is None or day <= value.to)]
+        return max(fitting, key=lambda value: value.from_, default=None)
+
+
+def _check_unit(unit: Unit, value: Any) -> None:
+    match unit:
+        case "years" | "working_days":
+            fits = isinstance(value, int) and not isinstance(value, bool) and value > 0
+            wanted = "a whole number above 0"
+        case "month_day":
+            fits, wanted = isinstance(value, str) and _is_month_day(value), "a day as 'MM-DD' (in quotes)"
+        case "grades":
+            fits = isinstance(value, dict) and "default" in value and all(_words(grades) for grades in value.values())
+            wanted = "scale: [grades], with `default`"
+        case "words":
+            fits, wanted = _words(value), "a list of words"
+    if not fits:
+        raise ValueError(f"{value!r} is not in {unit}: write {wanted}")
+
+
+def _words(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(word, str) for word in value)
+
+
+def _is_month_day(value: str) -> bool:
+    match = re.fullmatch(r"(\d\d)-(\d\d)", value)
+    if match is None:
+        return False
+    try:
+        date(2023, int(match[1]), int(match[2]))
+    except ValueError:
+        return False
+    return True
+
+
+class Guarded(Strict):
+    """The effect under current law, where it differs from the notice's words."""
+
+    effect: Effect | None
+    basis: Text
+
+
+class Rule(Strict):
+    """What every rule says: where it comes from, when it holds, which reasons it gives."""
+
+    title: Text
+    clause: Text
+    """The clause it comes from; `own`: the matter's own clause."""
+    when: tuple[Term, ...] = ()
+    """All of them hold. The first rule of a list that fits is the one that counts."""
+    reasons: tuple[str, ...] = ()
+    cites: tuple[str, ...] = ()
+    """Other law it leans on."""
+    flags: tuple[Flag, ...] = ()
+    do: str | None = None
+    """What the department should do."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Ids of the parameters it uses."""
+        return tuple(dict.fromkeys(term.parameter for term in self.when if term.parameter))
+
+
+class GateRule(Rule):
+    """A rule that stops all others."""
+
+    effect: GateEffect
+    cites_own: bool = True
+    """The matter's own clause is cited beside its clause."""
+
+
+class FactRule(Rule):
+    """A rule about one report, record or grade."""
+
+    effect: Effect | None = None
+    """None: a reason without effect."""
+    until: Literal["anniversary"] | None = None
+    """`anniversary`: the effect's last day is the anniversary that its `within` asks for."""
+    guarded: Guarded | None = None
+
+    @model_validator(mode="after")
+    def _until_has_its_day(self) -> FactRule:
+        if self.until and not any(term.name == "within" for term in self.when):
+            raise ValueError("`until: anniversary` needs a `within` condition to take the anniversary from")
+        return self
+
+
+class Remark(Strict):
+    """A reason added to a record's finding, whatever the rule."""
+
+    title: Text
+    when: tuple[Term, ...] = Field(min_length=1)
+    reason: str
+
+
+class ReportRules(Strict):
+    """`rules/reports.yml`."""
+
+    usable: tuple[Term, ...] = Field(min_length=1)
+    """What makes a report usable: all of these."""
+    rules: Mapping[str, FactRule]
+
+
+class RecordRules(Strict):
+    """`rules/records.yml`."""
+
+    remarks: Mapping[str, Remark] = {}
+    rules: Mapping[str, FactRule]
+
+
+class IncentiveRules(Strict):
+    """`incentives.yml`: what good credit earns, and the fields that come first."""
+
+    rules: Mapping[str, FactRule]
+    measures: Mapping[str, Text]
+    """What a department may offer."""
+    measures_clause: Text
+    key_fields: tuple[Text, ...]
+    """Fields whose matters are checked first."""
+    key_fields_clause: Text
+
+
+class GateRules(Strict):
+    """`rules/gates.yml`."""
+
+    rules: Mapping[str, GateRule]
+
+
+class StaleRule(Strict):
+    """The answer where a source is too old."""
+
+    title: Text
+    clause: Text
+    reasons: tuple[str, ...]
+
+
+class StaleRules(Strict):
+    """`rules/staleness.yml`: fact table → the rule when its source is too old."""
+
+    rules: Mapping[str, StaleRule]
+    tables: Mapping[str, str]
+    """Fact table → rule id."""
+
+
+class ListedAs(Strict):
+    """One list of section three: its reason, and a legal basis per effect and matter kind."""
+
+    rule: Text
+    reason: str
+    title: Text
+    aliases: tuple[str, ...] = ()
+    cells: Mapping[Effect, Mapping[str, str | None]]
+    """Effect → matter kind → legal basis; null: none, the finding is flagged LEGAL_REVIEW."""
+
+    @model_validator(mode="after")
+    def _one_effect_each(self) -> ListedAs:
+        kinds = [kind for cells in self.cells.values() for kind in cells]
+        twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
+        if twice:
+            raise ValueError(f"two effects for {', '.join(twice)}")
+        return self
+
+
+class Easing(Strict):
+    """A column of the table that softens another one."""
+
+    title: Text
+    of: str
+    effects: tuple[Effect, ...]
+    to: Effect
+    adds: str
+    basis: Text
+    rule: Text
+
+
+class Lists(Strict):
+    """`lists.yml`: section three, the lists' effect on each kind of matter."""
+
+    clause: Text
+    rules: Mapping[Literal["name_only", "unknown"], FactRule]
+    ids: Mapping[Literal["name_only", "unknown"], str]
+    lists: Mapping[str, ListedAs]
+    easings: Mapping[str, Easing] = {}
+    """Column name → the column it softens. Their ends fall away."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the severity table."""
+
+    effect: Effect
+    basis: str | None
+    adds: str | None = None
+    ends: bool = True
+    """The effect ends with the entry."""
+    rule: str | None = None
+    """Its own rule, where that is not the list's."""
+
+
+class Variant(Strict):
+    """A special case of a matter kind: what is not said here is as in the kind."""
+
+    title: Text
+    when: Mapping[str, str | bool | None]
+    """Attribute → value; null: missing."""
+    clause: Text | None = None
+    report: tuple[str, ...] | None = None
+    records: tuple[str, ...] | None = None
+    lists: str | None = None
+
+
+class Case(Strict):
+    """A case that a lawyer can read: title, day, facts, what is expected and why."""
+
+    id: Text
+    title: Text
+    kind: Literal["matter", "annual_report", "identity", "sharing", "duty", "access"] = "matter"
+    rules: Mapping[str, bool] = {}
+    """Rule id → whether the case meets it."""
+    as_of: date | None = None
+    facts: Mapping[str, Any]
+    expected: Mapping[str, Any]
+    guarded: Mapping[str, Any] | None = None
+    why: Text
+
+
+class Cases(Strict):
+    """`cases/<kind>.yml`."""
+
+    cases: tuple[Case, ...]
+
+
+class Matter(Strict):
+    """One kind of matter: `matters/<kind>.yml`."""
+
+    kind: Text
+    code: Text
+    clause: Text
+    aliases: Mapping[str, Mapping[str, str | bool]] = {}
+    """Another name of the kind → the attributes that this name implies."""
+    needs: tuple[str, ...] = ()
+    """Attributes whose absence is remarked upon."""
+    report: tuple[str, ...] = Field(min_length=1)
+    """Report rules in order."""
+    records: tuple[str, ...] = Field(min_length=1)
+    """Record rules in order."""
+    lists: str
+    """Column of the severity table."""
+    incentive: str | None
+    """The incentive rule; null: good credit has no effect here."""
+    variants: Mapping[str, Variant] = {}
+    rules: Mapping[str, FactRule] = {}
+    """Record rules of this kind alone."""
+    report_rules: Mapping[str, FactRule] = {}
+    """Report rules of this kind alone."""
+    cases: tuple[Case, ...] = ()
+
+
+class AnnualRule(Rule):
+    """A status of the annual report."""
+
+    status: Status
+    warn: bool = False
+    counts_down: bool = False
+    """Says how many calendar days are left."""
+    listing_follows: bool = False
+    """Says by when the listing is to be expected."""
+
+
+class Annual(Strict):
+    """`annual_report.yml`."""
+
+    clause: Text
+    deadline: str
+    """Parameter id: last day of the window."""
+    listing: str
+    """Parameter id: working days after the window until the listing is to be expected."""
+    kinds: str
+    """Parameter id: the kinds of subject that report."""
+    rules: Mapping[str, AnnualRule]
+
+
+class SharingRule(Rule):
+    """Whether something may be passed on."""
+
+    decision: Literal["ALLOW", "BLOCK"]
+
+
+class Sharing(Strict):
+    """`sharing.yml`, and the access part of `duties.yml`."""
+
+    rules: Mapping[str, SharingRule]
+
+
+class Duty(Strict):
+    """What a clause asks of a kind of body."""
+
+    clause: Text
+    title: Text
+    who: tuple[str, ...]
+    """Kinds of body (`districts.OrgKind`), or `credit_agency`."""
+    strength: Strength
+    what: Text
+
+
+class Duties(Strict):
+    """`duties.yml`: who must, and who is only encouraged."""
+
+    duties: Mapping[str, Duty]
+
+
+class Access(Strict):
+    """`access.yml`: easy access to one's own and a partner's record."""
+
+    answer_within: str
+    """Parameter id: working days."""
+    rules: Mapping[str, SharingRule]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A kind of matter, or one of its variants, with everything resolved."""
+
+    kind: str
+    variant: str | None
+    title: str
+    when: Mapping[str, str | bool | None]
+    clause: str
+    needs: tuple[str, ...]
+    report: tuple[str, ...]
+    records: tuple[str, ...]
+    lists: str
+    incentive: str | None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A loaded policy document, with the district's values in place.
+
+    Attributes:
+        version: SHA-256 over everything that can change an outcome (not over cases and comments).
+        changed: ids of parameters whose values come from the district file.
+    """
+
+    folder: str
+    document: Document
+    words: Words
+    parameters: Mapping[str, Parameter]
+    gates: GateRules
+    reports: ReportRules
+    records: RecordRules
+    incentives: IncentiveRules
+    lists: Lists
+    stale: StaleRules
+    matters: Mapping[str, Matter]
+    annual: Annual
+    sharing: Sharing
+    access: Access
+    duties: Duties
+    cases: tuple[Case, ...]
+    version: str
+    leading: Literal["as_written", "guarded"] = "as_written"
+    changed: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The document's id."""
+        return self.document.id
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """Every kind of matter, its variants before itself."""
+        return tuple(form for matter in self.matters.values() for form in _forms(matter))
+
+    def cell(self, column: str, listed: str) -> Cell:
+        """The severity table's cell for a column and a list (its first name).
+
+        Raises:
+            KeyError: no such cell.
+        """
+        easing = self.lists.easings.get(column)
+        if easing is not None:
+            eased = self.cell(easing.of, listed)
+            return (
+                Cell(easing.to, easing.basis, easing.adds, ends=False, rule=easing.rule)
+                if eased.effect in easing.effects
+                else eased
+            )
+        for effect, cells in self.lists.lists[listed].cells.items():
+            if column in cells:
+                return Cell(effect, cells[column])
+        raise KeyError(f"{listed} × {column}")
+
+
+def _forms(matter: Matter) -> list[Form]:
+    base = Form(
+        matter.kind, None, matter.kind, {}, matter.clause, matter.needs,
+        matter.report, matter.records, matter.lists, matter.incentive,
+    )  # fmt: skip
+    variants = [
+        Form(
+            matter.kind, name, variant.title, variant.when, variant.clause or matter.clause, matter.needs,
+            variant.report or matter.report, variant.records or matter.records, variant.lists or matter.lists,
+            matter.incentive,
+        )
+        for name, variant in matter.variants.items()
+    ]  # fmt: skip
+    return [*variants, base]
