@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from chengxin.arrays import Bools, mask
+from chengxin.arrays import Bools
 
 
 def parse(connection: Any, text: pa.Array, headings: tuple[str, ...]) -> tuple[pa.Table, Bools, set[str]]:
@@ -22,7 +23,7 @@ def parse(connection: Any, text: pa.Array, headings: tuple[str, ...]) -> tuple[p
         The items (`_parent`: row in `text`, `_position`: from 1, a text column per heading), the records whose text is
         no such list, and every key met.
     """
-    connection.register("_texts", pa.table({"_parent": pa.array(range(len(text)), pa.int64()), "list": text}))
+    connection.register("_texts", pa.table({"_parent": np.arange(len(text)), "list": text}))
     try:
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE _lists AS SELECT _parent, CASE json_type(j) WHEN 'ARRAY' THEN "
@@ -47,8 +48,9 @@ def parse(connection: Any, text: pa.Array, headings: tuple[str, ...]) -> tuple[p
         ).to_arrow_table()
     finally:
         connection.unregister("_texts")
-    wrong = pa.array(range(len(text)), pa.int64()).is_in(broken["_parent"].combine_chunks()) if len(text) else None
-    return items, mask(wrong) if wrong is not None else mask(pa.array([], pa.bool_())), {str(key) for (key,) in keys}
+    wrong = np.zeros(len(text), bool)
+    wrong[broken["_parent"].to_numpy()] = True
+    return items, wrong, {str(key) for (key,) in keys}
 
 
 def _path(heading: str) -> str:

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from chengxin import engine
 from chengxin.contracts import Contract
-from chengxin.lake import Lake, arrow_type
+from chengxin.lake import Lake, arrow_schema, arrow_type
 from chengxin.staging import quoted
 from chengxin.tables import TABLES
 
@@ -109,7 +109,7 @@ class Publication:
             "_digest, row_number() OVER (PARTITION BY fact_table, _digest ORDER BY _row), _key) AS natural_key "
             f"FROM {REJECTED}_accepted"
         )
-        found = self._sql("SELECT reason, count(*) FROM lost GROUP BY reason ORDER BY reason").fetchall()
+        found = self._sql("SELECT reason, count(*) FROM lost GROUP BY reason ORDER BY reason")
         return {str(reason): int(count) for reason, count in found}
 
     def compare(self) -> dict[str, Change]:
@@ -152,8 +152,8 @@ class Publication:
                 f"SELECT {nothing}, natural_key, {later}, {meta}, {gone} FROM {name}_restore ANTI JOIN {name}_before "
                 "USING (natural_key)",
             ]
-        rows = self.connection.sql(" UNION ALL ".join(parts))
-        return engine.copy_to(self.connection, rows, name, file)
+        self._sql(f"CREATE TEMP VIEW {name}_rows AS {' UNION ALL '.join(parts)}")
+        return engine.copy_to(self.connection, self.connection.table(f"{name}_rows"), name, file)
 
     def _compare(self, name: str) -> Change:
         self._lake_view(f"{name}_current", name, self.as_of, "natural_key, row_hash")
@@ -166,7 +166,7 @@ class Publication:
         restored = self._restore(name) if self.later else 0
         new, changed = self._sql(
             f"SELECT count(*) FILTER (is_new), count(*) FILTER (NOT is_new) FROM {name}_change"
-        ).fetchone() or (0, 0)
+        )[0]
         return Change(
             known=self._number(f"SELECT count(*) FROM {name}_current"),
             new=new,
@@ -235,7 +235,7 @@ class Publication:
         if self.lake.files(name):
             self._sql(f"CREATE TEMP TABLE {view} AS {self.connection.compile(rows)}")
         else:
-            self.connection.create_table(view, rows.schema().to_pyarrow().empty_table(), temp=True)
+            self._make(view, arrow_schema(TABLES[name]).empty_table().select(rows.columns))
 
     def _staged(self, name: str, kind: str) -> None:
         files = sorted(self.staged.glob(f"{name}-{kind}-*.parquet"))
@@ -243,14 +243,19 @@ class Publication:
             listed = ", ".join(f"'{quoted(file)}'" for file in files)
             self._sql(f"CREATE TEMP VIEW {name}_{kind} AS SELECT * FROM read_parquet([{listed}])")
             return
-        self.connection.create_table(f"{name}_{kind}", _empty(name, kind), temp=True)
+        self._make(f"{name}_{kind}", _empty(name, kind))
 
-    def _sql(self, query: str) -> Any:
-        return self.connection.con.execute(query)
+    def _make(self, name: str, rows: pa.Table) -> None:
+        self.connection.con.register("_made", rows)
+        self._sql(f"CREATE TEMP TABLE {name} AS SELECT * FROM _made")
+        self.connection.con.unregister("_made")
+
+    def _sql(self, query: str) -> list[tuple[Any, ...]]:
+        # Fetched to the end: DuckDB lets a connection do nothing else while a result waits.
+        return list(self.connection.con.execute(query).fetchall())
 
     def _number(self, query: str) -> int:
-        row = self._sql(query).fetchone()
-        return int(row[0]) if row else 0
+        return int(self._sql(query)[0][0])
 
 
 def _empty(name: str, kind: str) -> pa.Table:

@@ -1,0 +1,456 @@
+"""Harvests end to end, over the files connector: a folder, a contract, a lake and a ledger of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import NOW
+
+from chengxin import engine, harvest, identity
+from chengxin.connections import Connection
+from chengxin.errors import BoundError, DriftError, SourceUnreachableError
+from chengxin.ledger.models import Commit, Harvest
+from chengxin.settings import House
+
+MONDAY = date(2026, 6, 15)
+TUESDAY, WEDNESDAY, SUNDAY = MONDAY + timedelta(1), MONDAY + timedelta(2), MONDAY - timedelta(1)
+
+ENTRIES = """
+name: entries
+title: 名单
+publisher: 测试
+legal_basis: 测试
+table: list_entry
+mode: full
+schedule: "0 2 * * *"
+max_age: 2d
+read: {connector: files, connection: drop, pattern: "entries_{as_of}.json", format: json}
+columns:
+  code: uscc
+  who: {to: subject_name, required: true}
+  since: {to: listed_on, as: date}
+  until: {to: removed_on, as: date}
+  why: reason
+  no: {to: doc_no, required: true}
+constants: {list: 经营异常名录}
+ignore: [batch]
+exclude: {why: [自然人]}
+key: [list, doc_no]
+nulls: [暂无]
+bounds: {rows: {min: 1, max: 1000}, shrink: {max: 0.5}, fields: {uscc: {filled: 0.2}}}
+drift: {new: warn, missing: stop, retyped: stop}
+keep: 1y
+owner: data-engineering
+"""
+
+MATTERS = """
+name: matters_in
+title: 事项
+publisher: 测试
+legal_basis: 测试
+table: matter
+mode: MODE
+schedule: "0 2 * * *"
+max_age: 2d
+read: {connector: files, connection: drop, pattern: "matters_in_{as_of}.json", format: json}
+columns:
+  no: {to: matter_id, required: true}
+  kind: {to: type, required: true}
+  dept: {to: department, required: true}
+  state: {to: state, lookup: {"1": 待办, "2": 办结}, lookup_strict: true}
+children:
+  who:
+    table: applicant
+    inherit: {matter_id: matter_id}
+    columns: {n: {to: applicant_no, required: true}, code: uscc, name: name}
+    key: [matter_id, applicant_no]
+key: [matter_id]
+bounds: {rows: {min: 0}}
+keep: 1y
+owner: data-engineering
+"""
+
+CODES = identity.complete([f"91370112XXXX{n:05d}" for n in range(40)])
+
+
+def entry(number: int, **changes: Any) -> dict[str, Any]:
+    """A clean source record."""
+    row = {"code": CODES[number], "who": f"测试{number}公司", "since": "2026-01-05", "until": "", "why": "未报年报"}
+    return {**row, "no": f"第{number}号", "batch": "1", **changes}
+
+
+def matter(number: int, *applicants: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A matter with its applicants."""
+    return {"no": f"M{number}", "kind": "政府采购", "dept": "czj", "state": "1", "who": list(applicants), **changes}
+
+
+def who(n: int, **changes: Any) -> dict[str, Any]:
+    """An applicant."""
+    return {"n": n, "code": CODES[n], "name": f"测试{n}公司", **changes}
+
+
+class Source:
+    """A house whose one source is a folder of files."""
+
+    def __init__(self, house: House, tmp: Path) -> None:
+        self.drop = tmp / "drop"
+        self.drop.mkdir(parents=True)
+        (tmp / "include/sources").mkdir(parents=True)
+        self.include = tmp / "include"
+        connection = Connection("drop", "fs", extra={"path": str(self.drop)})
+        self.house = replace(house, include=self.include, connections=lambda _: connection)
+        self.contract("entries", ENTRIES)
+        self.contract("matters_in", MATTERS.replace("MODE", "full"))
+
+    def contract(self, name: str, text: str) -> None:
+        (self.include / "sources" / f"{name}.yml").write_text(text, "utf-8")
+
+    def deliver(self, day: date, rows: list[dict[str, Any]], source: str = "entries") -> None:
+        (self.drop / f"{source}_{day:%Y%m%d}.json").write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
+
+    def run(self, day: date, rows: list[dict[str, Any]], source: str = "entries") -> dict[str, Any]:
+        self.deliver(day, rows, source)
+        return harvest.run(self.house, source, day)
+
+    def detail(self, outcome: dict[str, Any]) -> dict[str, Any]:
+        return self.row(outcome["harvest_id"]).detail
+
+    def row(self, harvest_id: int) -> Harvest:
+        with self.house.ledger.begin() as session:
+            return session.get_one(Harvest, harvest_id)
+
+    def last(self) -> Harvest:
+        with self.house.ledger.begin() as session:
+            return session.query(Harvest).order_by(Harvest.id.desc()).first()  # type: ignore[return-value]
+
+    def state(self, day: date, table: str = "list_entry") -> dict[str, dict[str, Any]]:
+        rows = engine.as_of(self.house.engine(), self.house.lake, table, day).to_pyarrow().to_pylist()
+        return {row["natural_key"]: row for row in rows}
+
+    def reasons(self, day: date) -> dict[str, str]:
+        return {row["doc_no"]: row["reason"] for row in self.state(day).values()}
+
+
+@pytest.fixture
+def source(house: House, tmp_path: Path) -> Source:
+    return Source(house, tmp_path)
+
+
+def adds_up(outcome: dict[str, Any]) -> bool:
+    parts = ("published", "unchanged", "rejected", "ignored")
+    return bool(outcome["harvested"] == sum(outcome[name] for name in parts))
+
+
+DIRTY: dict[str, tuple[dict[str, Any], str]] = {
+    "personal id": ({"code": "110101199003070038"}, "code.valid:IS_PERSONAL_ID"),
+    "excel": ({"code": "9.137E+17"}, "code.valid:EXCEL_MANGLED"),
+    "old number": ({"code": "370112200012345"}, "code.valid:IS_REGNO_15"),
+    "check": ({"code": "91370112XXXX00019M"}, "code.valid:BAD_CHECK"),
+    "no name": ({"who": "  "}, "field.required"),
+    "no key": ({"no": "暂无"}, "field.required"),
+    "date": ({"since": "2026-02-30"}, "date.readable"),
+    "encoding": ({"who": "测试\ufffd公司"}, "text.clean"),
+    "long": ({"why": "长" * 5000}, "text.clean"),
+    "id in text": ({"why": "法定代表人110101199003070038"}, "text.personal_id"),
+    "header": (
+        {"code": "code", "who": "who", "since": "since", "until": "until", "why": "why", "no": "no"},
+        "record.heading",
+    ),
+}
+
+
+def test_every_kind_of_dirty_row_ends_in_one_count(source: Source) -> None:
+    rows = [entry(n) for n in range(20)]
+    rows += [entry(20 + n, **changes) for n, (changes, _) in enumerate(DIRTY.values())]
+    rows += [entry(0), entry(1, why="另一原因"), entry(35, why="自然人"), entry(36, code=None), entry(37, since="暂无")]
+    outcome = source.run(MONDAY, rows)
+    detail = source.detail(outcome)
+    assert adds_up(outcome)
+    assert outcome["harvested"] == len(rows)
+    assert outcome["rejected"] == len(DIRTY)
+    assert detail["rejected"] == {rule: sum(r == rule for _, r in DIRTY.values()) for _, rule in DIRTY.values()}
+    assert detail["ignored"] == {"exclude:why=自然人": 1, "duplicate": 1, "superseded": 1}
+    assert outcome["published"] == 22
+    assert detail["personal_ids"] == 2
+    assert detail["warnings"] == {"list_entry.code_given": 1, "list_entry.listed_given": 1}
+    assert source.reasons(MONDAY)["第1号"] == "另一原因"
+    assert source.state(MONDAY)["经营异常名录\x1f第2号"]["name_key"] == "测试2公司"
+
+
+def test_rejected_rows_are_kept_with_rule_and_value_and_hide_persons(source: Source) -> None:
+    source.run(MONDAY, [entry(n) for n in range(10)] + [entry(20 + n, **c) for n, (c, _) in enumerate(DIRTY.values())])
+    rows = source.house.lake.rows("rejected")
+    assert len(rows) == len(DIRTY)
+    assert "19900307" not in json.dumps(source.house.lake.rows("list_entry") + rows, default=str)
+    by_value = {row["value"]: row for row in rows}
+    assert by_value["9.137E+17"]["column"] == "code"
+    assert by_value["2026-02-30"]["rules"] == ["date.readable"]
+    assert by_value["******************"]["rule"] == "code.valid"
+    assert by_value["法定代表人******************"]["rule"] == "text.personal_id"
+    assert {row["fact_table"] for row in rows} == {"list_entry"}
+
+
+def test_a_mended_row_comes_back_and_leaves_the_rejected(source: Source) -> None:
+    good = [entry(n) for n in range(5)]
+    source.run(MONDAY, [*good, entry(9, since="昨天")])
+    assert len(source.state(MONDAY, "rejected")) == 1
+    source.run(TUESDAY, [*good, entry(9, since="昨天")])
+    assert len(source.house.lake.rows("rejected")) == 1
+    mended = source.run(WEDNESDAY, [*good, entry(9)])
+    assert (mended["published"], mended["unchanged"], mended["removed"]) == (1, 5, 0)
+    assert source.state(WEDNESDAY, "rejected") == {}
+    assert len(source.state(TUESDAY, "rejected")) == 1
+
+
+def test_a_row_that_breaks_is_not_taken_for_gone(source: Source) -> None:
+    source.run(MONDAY, [entry(n) for n in range(5)])
+    outcome = source.run(TUESDAY, [entry(0, since="昨天"), *(entry(n) for n in range(1, 5))])
+    assert (outcome["rejected"], outcome["unchanged"], outcome["removed"]) == (1, 4, 0)
+    assert len(source.state(TUESDAY)) == 5
+
+
+def test_running_again_adds_nothing(source: Source) -> None:
+    first = source.run(MONDAY, [entry(n) for n in range(5)])
+    before = source.house.lake.snapshot_id("list_entry")
+    again = harvest.run(source.house, "entries", MONDAY)
+    assert again["harvest_id"] != first["harvest_id"]
+    assert (again["published"], again["unchanged"], again["seq"]) == (0, 5, None)
+    assert source.house.lake.snapshot_id("list_entry") == before
+    published_again = harvest.publish(source.house, first["harvest_id"])
+    assert published_again == first
+
+
+def test_three_days_new_changed_gone(source: Source) -> None:
+    source.run(MONDAY, [entry(0), entry(1), entry(2), entry(3)])
+    outcome = source.run(TUESDAY, [entry(0), entry(1, why="补报"), entry(3), entry(4)])
+    assert (outcome["published"], outcome["unchanged"], outcome["removed"]) == (2, 2, 1)
+    facts = source.detail(outcome)["facts"]["list_entry"]
+    assert facts == {"new": 1, "changed": 1, "unchanged": 2, "removed": 1, "restored": 0}
+    source.run(WEDNESDAY, [entry(0), entry(1, why="补报"), entry(2), entry(3), entry(4)])
+    assert source.reasons(MONDAY) == dict.fromkeys(("第0号", "第1号", "第2号", "第3号"), "未报年报")
+    assert set(source.reasons(TUESDAY)) == {"第0号", "第1号", "第3号", "第4号"}
+    assert set(source.reasons(WEDNESDAY)) == {"第0号", "第1号", "第2号", "第3号", "第4号"}
+
+
+def test_a_list_that_shrinks_too_much_publishes_nothing(source: Source) -> None:
+    source.run(MONDAY, [entry(n) for n in range(10)])
+    with pytest.raises(BoundError, match="6 of 10 known rows of list_entry would vanish"):
+        source.run(TUESDAY, [entry(n, why="新") for n in range(4)])
+    stopped = source.last()
+    assert (stopped.state, stopped.cause, stopped.seq) == ("stopped", "bound", None)
+    assert source.reasons(TUESDAY) == {f"第{n}号": "未报年报" for n in range(10)}
+    with source.house.ledger.begin() as session:
+        assert session.query(Commit).filter(Commit.closed_at.is_(None)).count() == 0
+    mended = source.run(TUESDAY, [entry(n, why="新") for n in range(9)])
+    assert mended["harvest_id"] != stopped.id
+    assert (mended["published"], mended["removed"]) == (9, 1)
+
+
+def test_bounds_of_the_batch(source: Source) -> None:
+    with pytest.raises(BoundError, match="0 usable records"):
+        source.run(MONDAY, [])
+    with pytest.raises(BoundError, match=r"uscc is filled in 10.0%"):
+        source.run(MONDAY, [entry(0), *(entry(n, code="") for n in range(1, 10))])
+    source.contract("entries", ENTRIES.replace("max: 1000", "max: 3"))
+    outcome = source.run(MONDAY, [entry(n) for n in range(5)])
+    assert source.detail(outcome)["bounds"] == ["5 records, at most 3 were expected"]
+
+
+def test_drift_stops_or_warns_as_the_contract_says(source: Source) -> None:
+    outcome = source.run(MONDAY, [entry(n, brand_new="x") for n in range(3)])
+    assert source.detail(outcome)["drift"] == {"new": ["brand_new"], "missing": [], "retyped": []}
+    rows = [{name: value for name, value in entry(n).items() if name != "until"} for n in range(3)]
+    with pytest.raises(DriftError, match="missing column: until"):
+        source.run(TUESDAY, rows)
+    assert (source.last().state, source.last().cause) == ("stopped", "drift")
+    with pytest.raises(DriftError, match="retyped column: since"):
+        source.run(TUESDAY, [entry(n, since="待定") for n in range(30)])
+
+
+def test_a_day_harvested_late_changes_no_later_day(source: Source) -> None:
+    source.run(MONDAY, [entry(0), entry(1), entry(2), entry(3)])
+    source.run(WEDNESDAY, [entry(0), entry(1, why="周三"), entry(3), entry(4)])
+    wednesday = source.reasons(WEDNESDAY)
+    source.run(TUESDAY, [entry(0, why="周二"), entry(1, why="周二"), entry(2), entry(5)])
+    assert source.reasons(WEDNESDAY) == wednesday
+    tuesday = {"第0号": "周二", "第1号": "周二", "第2号": "未报年报", "第5号": "未报年报"}
+    assert source.reasons(TUESDAY) == tuesday
+    source.run(SUNDAY, [entry(7)])
+    assert source.reasons(MONDAY) == dict.fromkeys(("第0号", "第1号", "第2号", "第3号"), "未报年报")
+    assert source.reasons(TUESDAY) == tuesday
+    assert source.reasons(WEDNESDAY) == wednesday
+    corrected = [entry(0, why="更正"), entry(1), entry(2), entry(3)]
+    source.run(MONDAY, corrected)
+    assert source.reasons(MONDAY)["第0号"] == "更正"
+    assert source.reasons(TUESDAY) == tuesday
+
+
+def test_children_inherit_and_come_and_go_with_their_record(source: Source) -> None:
+    first = source.run(
+        MONDAY,
+        [
+            matter(1, who(1), who(2, code="9.1E+17"), who(3, code=None, name="  ")),
+            matter(2, who(1)),
+            matter(3),
+            matter(4, who(1), dept=""),
+            matter(5, who(1), who="不是列表"),
+        ],
+        "matters_in",
+    )
+    detail = source.detail(first)
+    assert (first["harvested"], first["published"], first["rejected"]) == (5, 3, 2)
+    assert detail["rejected_items"] == {"applicant applicant.subject_named": 1}
+    assert detail["rejected"] == {"field.required": 1, "record.readable": 1}
+    applicants = source.state(MONDAY, "applicant")
+    assert set(applicants) == {"M1\x1f1", "M1\x1f2", "M2\x1f1"}
+    mangled = applicants["M1\x1f2"]
+    assert (mangled["uscc"], mangled["uscc_problem"], mangled["name"]) == (None, "EXCEL_MANGLED", "测试2公司")
+    second = source.run(TUESDAY, [matter(1, who(1), who(4)), matter(2, who(1)), matter(3)], "matters_in")
+    assert (second["published"], second["unchanged"], second["removed"]) == (1, 2, 1)
+    assert set(source.state(TUESDAY, "applicant")) == {"M1\x1f1", "M1\x1f4", "M2\x1f1"}
+
+
+def test_children_of_a_rejected_record_are_held(source: Source) -> None:
+    source.run(MONDAY, [matter(1, who(1)), matter(2, who(2))], "matters_in")
+    outcome = source.run(TUESDAY, [matter(1, who(1), state="9"), matter(2, who(2))], "matters_in")
+    assert (outcome["rejected"], outcome["removed"]) == (1, 0)
+    assert set(source.state(TUESDAY, "applicant")) == {"M1\x1f1", "M2\x1f2"}
+
+
+def test_an_incremental_source_tells_changes_only(source: Source) -> None:
+    source.contract("matters_in", MATTERS.replace("MODE", "incremental"))
+    source.run(MONDAY, [matter(1, who(1), who(2)), matter(2, who(1)), matter(3, dept="")], "matters_in")
+    assert len(source.state(MONDAY, "rejected")) == 1
+    outcome = source.run(WEDNESDAY, [matter(1, who(1)), matter(3)], "matters_in")
+    assert (outcome["published"], outcome["unchanged"], outcome["removed"]) == (1, 1, 1)
+    assert set(source.state(WEDNESDAY, "matter")) == {"M1", "M2", "M3"}
+    assert set(source.state(WEDNESDAY, "applicant")) == {"M1\x1f1", "M2\x1f1"}
+    assert source.state(WEDNESDAY, "rejected") == {}
+    source.run(TUESDAY, [matter(9, who(1))], "matters_in")
+    assert "M9" in source.state(WEDNESDAY, "matter")
+
+
+def test_a_failed_fetch_is_marked_and_gone_on_with(source: Source) -> None:
+    with pytest.raises(SourceUnreachableError):
+        harvest.run(source.house, "entries", MONDAY)
+    failed = source.last()
+    assert (failed.state, failed.cause) == ("failed", "unreachable")
+    outcome = source.run(MONDAY, [entry(0)])
+    assert (outcome["harvest_id"], outcome["state"]) == (failed.id, "published")
+    with pytest.raises(SourceUnreachableError):
+        harvest.run(source.house, "entries", TUESDAY)
+    source.house = source.house.at(lambda: NOW + timedelta(days=1))
+    assert source.run(TUESDAY, [entry(0)])["harvest_id"] == outcome["harvest_id"] + 2
+
+
+class Killed(BaseException):
+    """Stands for a kill: no handler of the library catches it."""
+
+
+@pytest.mark.parametrize("instant", ["staged", "copied", "planned", "first commit", "committed"])
+def test_killed_anywhere_the_rerun_doubles_nothing(
+    source: Source, monkeypatch: pytest.MonkeyPatch, instant: str
+) -> None:
+    source.run(MONDAY, [matter(1, who(1)), matter(2, who(2))], "matters_in")
+    source.deliver(TUESDAY, [matter(1, who(1), who(3)), matter(3, who(3)), matter(2, who(2))], "matters_in")
+    with monkeypatch.context() as patch:
+        _kill_at(patch, source.house, instant)
+        with pytest.raises(Killed):
+            harvest.run(source.house, "matters_in", TUESDAY)
+    interrupted = source.last()
+    assert interrupted.state == "fetched"
+    outcome = harvest.run(source.house, "matters_in", TUESDAY)
+    assert outcome["harvest_id"] == interrupted.id
+    assert (outcome["published"], outcome["unchanged"], outcome["removed"]) == (2, 1, 0)
+    assert len(source.house.lake.rows("matter")) == 3
+    assert len(source.house.lake.rows("applicant")) == 4
+    with source.house.ledger.begin() as session:
+        assert session.query(Commit).count() == 2
+        assert session.query(Commit).filter(Commit.closed_at.is_(None)).count() == 0
+    again = harvest.run(source.house, "matters_in", TUESDAY)
+    assert (again["published"], again["unchanged"]) == (0, 3)
+
+
+def _kill_at(patch: pytest.MonkeyPatch, house: House, instant: str) -> None:
+    from chengxin.lake import Lake
+    from chengxin.publish import Publication
+
+    def after(owner: Any, name: str, calls: int = 1) -> None:
+        original: Callable[..., Any] = getattr(owner, name)
+        seen = 0
+
+        def then_die(*args: Any, **kwargs: Any) -> Any:
+            nonlocal seen
+            result = original(*args, **kwargs)
+            seen += 1
+            if seen == calls:
+                raise Killed
+            return result
+
+        patch.setattr(owner, name, then_die)
+
+    match instant:
+        case "staged":
+            after(Publication, "compare")
+        case "copied":
+            after(Publication, "write")
+        case "planned":
+            after(harvest, "_note", 2)
+        case "first commit":
+            after(Lake, "commit")
+        case "committed":
+            after(Lake, "commit", 2)
+
+
+def test_data_docs_are_built_and_hold_no_value(source: Source) -> None:
+    outcome = source.run(MONDAY, [entry(0), entry(1), entry(2, code="110101199003070038")])
+    index = source.house.var / source.detail(outcome)["data_docs"]
+    assert index.is_file()
+    pages = [page.read_text("utf-8") for page in index.parent.rglob("*") if page.suffix in (".html", ".json")]
+    assert any("统一社会信用代码不合法" in page for page in pages)
+    assert not any("110101199003070038" in page or "测试0公司" in page for page in pages)
+
+
+def test_chunks_bound_memory_and_change_nothing(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [entry(n % 30, no=f"第{n}号", why="甲" * (n % 7)) for n in range(100)] + [entry(3, no="第3号", why="后")]
+    whole = source.run(MONDAY, rows)
+    state = source.state(MONDAY)
+    other = Source(replace(source.house, var=source.house.var / "other"), source.drop / "other")
+    monkeypatch.setattr(harvest, "CHUNK", 7)
+    small = other.run(MONDAY, rows)
+    counts = harvest.COUNTS
+    assert [whole[name] for name in counts] == [small[name] for name in counts]
+    assert {key: row["row_hash"] for key, row in state.items()} == {
+        key: row["row_hash"] for key, row in other.state(MONDAY).items()
+    }
+
+
+def test_sources_publish_to_one_table_at_once(source: Source) -> None:
+    import threading
+
+    names = [f"entries{letter}" for letter in "abcd"]
+    for number, name in enumerate(names):
+        text = ENTRIES.replace("name: entries", f"name: {name}").replace("entries_{", name + "_{")
+        source.contract(name, text)
+        source.deliver(MONDAY, [entry(n, why=f"{number}") for n in range(20)], name)
+    errors: list[BaseException] = []
+
+    def one(name: str) -> None:
+        try:
+            harvest.run(replace(source.house), name, MONDAY)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=one, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert len(source.house.lake.rows("list_entry")) == 80
