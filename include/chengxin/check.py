@@ -7,9 +7,10 @@ subject's annual report at once, and appends what changed. The same facts under 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import ibis
@@ -27,6 +28,34 @@ from chengxin.policy import Policy, annual, compile
 from chengxin.policy.facts import Stale
 from chengxin.settings import House
 from chengxin.tables import ADVICE, FACTS, FILING_STATUS, FINDING
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """What a draft policy would change on a day. `str()` is the text for a terminal."""
+
+    as_of: date
+    adopted: str
+    """Version of the adopted policy."""
+    draft: str
+    """Version of the draft."""
+    findings: Mapping[str, Mapping[str, int]]
+    """Rule → gained, lost, changed (another effect, reading, reason, clause or end)."""
+    advice: Mapping[str, int]
+    """`PASS → REVIEW` → applicants; unchanged outcomes are left out."""
+    filing: Mapping[str, int]
+    """`DUE → OVERDUE` → subjects."""
+    examples: Mapping[str, tuple[str, ...]]
+    """Rule → a few ids of the advice concerned."""
+
+    def __str__(self) -> str:
+        lines = [f"adopted {self.adopted[:12]}, draft {self.draft[:12]}, facts of {self.as_of}"]
+        for rule, counts in self.findings.items():
+            numbers = ", ".join(f"{n} {kind}" for kind, n in counts.items() if n)
+            lines.append(f"  rule {rule}: {numbers} (e.g. {', '.join(self.examples[rule])})")
+        lines += [f"  advice {change}: {n} applicants" for change, n in self.advice.items()]
+        lines += [f"  annual report {change}: {n} subjects" for change, n in self.filing.items()]
+        return "\n".join(lines if len(lines) > 1 else [*lines, "  no difference"])
 
 
 @dataclass(frozen=True)
@@ -97,6 +126,40 @@ def run(house: House, as_of: date) -> dict[str, Any]:
     )
     stale = [name for name, age in ages.items() if age.state != "fresh"]
     return {"check_id": check_id, "as_of": as_of.isoformat(), "seq": seq, **counts, "stale": stale}
+
+
+def shadow(house: House, as_of: date, draft: Path) -> Shadow:
+    """Judges one day's facts with a draft beside the adopted policy. Nothing is written.
+
+    Args:
+        house: where everything is.
+        as_of: a day of the past, or today.
+        draft: the draft's folder.
+
+    Raises:
+        ConfigError: one of the two policies cannot be used.
+    """
+    district = load_district(house)
+    adopted = policy.load(house.include_dir / "policy" / district.policy, district)
+    drafted = policy.load(draft, district)
+    connection = house.engine()
+    stale = stale_sources(house, freshness.ages(house, as_of, district.sources))
+    table = calendar.load_table(house.include_dir / "calendar.yml")
+    linked = linking.link(house, connection, district, as_of, linking.read_point(house))
+    now, then = (
+        judge(connection, rules, district, linked, stale, as_of, table, name=name)
+        for name, rules in (("adopted", adopted), ("drafted", drafted))
+    )
+    findings, examples = _findings_differ(now.finding, then.finding)
+    return Shadow(
+        as_of=as_of,
+        adopted=adopted.version,
+        draft=drafted.version,
+        findings=findings,
+        advice=_differ(now.advice, then.advice, ["advice_id"], "decision"),
+        filing=_differ(now.filing_status, then.filing_status, ["uscc", "report_year"], "status"),
+        examples=examples,
+    )
 
 
 def load_district(house: House) -> District:
@@ -241,6 +304,45 @@ def _changes(house: House, connection: Connection, judged: Judged, as_of: date, 
 def _count(rows: ibis.Table, column: str) -> dict[str, int]:
     counted = rows.group_by(column).agg(n=rows.count()).order_by(column).to_pyarrow().to_pylist()
     return {str(row[column]): int(row["n"]) for row in counted}
+
+
+def _findings_differ(now: ibis.Table, then: ibis.Table) -> tuple[dict[str, dict[str, int]], dict[str, tuple[str, ...]]]:
+    """Rule → gained, lost, changed; and rule → a few advice ids."""
+    key = ["advice_id", "rule", "evidence_source", "evidence_key"]
+
+    def told(rows: ibis.Table, name: str) -> ibis.Table:
+        rows = rows.mutate(
+            evidence_source=rows.evidence_source.fill_null(""),
+            evidence_key=rows.evidence_key.fill_null(""),
+            said=engine.row_hash(rows, ["reading", "clause", "effect", "reasons", "flags", "until"]),
+        )
+        return rows.group_by(key).agg(**{name: rows.said.collect().sort().join("")})
+
+    both = told(now, "adopted").outer_join(told(then, "drafted"), key)
+    both = both.select(
+        rule=both.rule.coalesce(both.rule_right),
+        advice_id=both.advice_id.coalesce(both.advice_id_right),
+        kind=ibis.cases(
+            (both.adopted.isnull(), "gained"),
+            (both.drafted.isnull(), "lost"),
+            (both.adopted != both.drafted, "changed"),
+            else_=ibis.null("string"),
+        ),
+    )
+    both = both.filter(both.kind.notnull())
+    counted = both.group_by("rule", "kind").agg(n=both.count(), ids=both.advice_id.collect(distinct=True).sort()[:3])
+    findings: dict[str, dict[str, int]] = {}
+    examples: dict[str, tuple[str, ...]] = {}
+    for row in counted.order_by("rule", "kind").to_pyarrow().to_pylist():
+        findings.setdefault(row["rule"], {"gained": 0, "lost": 0, "changed": 0})[row["kind"]] = int(row["n"])
+        examples[row["rule"]] = tuple(sorted({*examples.get(row["rule"], ()), *row["ids"]})[:3])
+    return findings, examples
+
+
+def _differ(now: ibis.Table, then: ibis.Table, key: Sequence[str], column: str) -> dict[str, int]:
+    both = now.select(*key, before=column).inner_join(then.select(*key, after=column), list(key))
+    both = both.filter(both.before != both.after)
+    return _count(both.select(change=both.before.concat(" → ", both.after)), "change")
 
 
 def _next_day_checked(house: House, as_of: date) -> date | None:
