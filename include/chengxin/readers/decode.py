@@ -65,10 +65,12 @@ def _check_beginning(chunk: bytes, name: str, where: str) -> None:
     if name.startswith("gb") and not chunk.isascii():
         # The chunk may end within a character.
         try:
-            codecs.getincrementaldecoder("utf-8")("strict").decode(chunk)
+            text = codecs.getincrementaldecoder("utf-8")("strict").decode(chunk)
         except UnicodeDecodeError:
             return
-        raise _another(name, "UTF-8", where)
+        # A few words of GB18030 may happen to be UTF-8, but then as accented letters.
+        if any("\u4e00" <= character <= "\u9fff" for character in text):
+            raise _another(name, "UTF-8", where)
 
 
 def _another(name: str, other: str, where: str) -> SourceContentError:
