@@ -55,8 +55,8 @@ def records(seed: int, people: Population, n: int, season: int) -> tuple[pa.Tabl
         "record_no": [f"示例罚字〔{day.year}〕第{i + 1:05d}号" for i, day in enumerate(identified.tolist())],
         "severity": pa.array(severity),
         "authority": pa.array(np.array(_AUTHORITIES)[random.integers(0, len(_AUTHORITIES), n)]),
-        # One in a hundred carries no date of decision.
-        "identified_on": np.where(random.random(n) < 0.01, _NEVER, identified),
+        # One in a hundred and fifty carries no date of decision.
+        "identified_on": np.where(np.arange(n) % 150 == 3, _NEVER, identified),
         "published_on": identified + np.timedelta64(7, "D"),
         "expires_on": identified + shown.astype("timedelta64[D]"),
         "rectified_on": rectified,
@@ -65,20 +65,24 @@ def records(seed: int, people: Population, n: int, season: int) -> tuple[pa.Tabl
         "withdrawn_on": _later(random, identified, 0.01, 10, 90),
         "in_report": pa.array(in_report, pa.string(), mask=in_report == ""),
         "person": np.zeros(n, dtype=bool),
-        # A repaired record stays in the interface for a month, an expired one too.
-        "kept_until": np.fmin(identified + (shown + 1030).astype("timedelta64[D]"), repaired + np.timedelta64(30, "D")),
+        # What is repaired stays in the interface for some months, with its mark; what has expired goes later.
+        "kept_until": np.fmin(
+            identified + (shown + 1000).astype("timedelta64[D]"), repaired + np.timedelta64(120, "D")
+        ),
     }
     return pa.table(table), whom
 
 
 def debtors(seed: int, people: Population, n: int, season: int) -> tuple[pa.Table, npt.NDArray[np.int64]]:
-    """`n` lines of the courts' list: two thirds subjects, of which a fifth by name only, and natural persons."""
+    """`n` lines of the courts' list: two thirds subjects, of which a quarter by name only, and natural persons."""
     random = stream(seed, "debtors")
     whom = victims(seed, people, "debtors", n)
     listed = _spread(random, n, season, years=2)
-    person = random.random(n) < 0.33
+    # Every ninth is there by its name alone, so that a small world has one too.
+    by_name = np.arange(n) % 9 == 5
+    person = (random.random(n) < 0.33) & ~by_name
     columns = _about(people, whom)
-    bare = person | (random.random(n) < 0.2)
+    bare = person | by_name | (random.random(n) < 0.1)
     removed = _later(random, listed, 0.15, 60, 500)
     return pa.table(
         columns

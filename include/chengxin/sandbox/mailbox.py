@@ -105,7 +105,8 @@ _LIST = _HTML.from_string(
     + """<h1>收件箱（{{ mails|length }}）</h1>
 <table><tr><th>#</th><th>主题</th><th>收件人</th><th>附件</th><th>时间</th></tr>
 {% for mail in mails %}<tr><td class="n">{{ mail.number }}</td>
-<td><a href="/{{ mail.number }}">{{ mail.subject }}</a></td><td>{{ mail.to }}</td><td>{{ mail.files|join("，") }}</td><td class="n">{{ mail.date or "" }}</td></tr>{% endfor %}</table>
+<td><a href="/{{ mail.number }}">{{ mail.subject }}</a></td><td>{{ mail.to }}</td>
+<td>{{ mail.files|join("，") }}</td><td class="n">{{ mail.date or "" }}</td></tr>{% endfor %}</table>
 {% if not mails %}<p>还没有邮件。</p>{% endif %}"""
 )
 _ONE = _HTML.from_string(
@@ -113,7 +114,8 @@ _ONE = _HTML.from_string(
     + """<p><a href="/">← 收件箱</a></p><h1>{{ title }}</h1><table>
 {% for name, value in headers %}<tr><th>{{ name }}</th><td>{{ value }}</td></tr>{% endfor %}
 {% if files %}<tr><th>附件</th><td>
-{% for place, name in files %}<a href="/{{ number }}/files/{{ place }}">{{ name }}</a> {% endfor %}</td></tr>{% endif %}<tr><th>原文</th><td><a href="/{{ number }}/raw">{{ number }}.eml</a></td></tr></table>
+{% for place, name in files %}<a href="/{{ number }}/files/{{ place }}">{{ name }}</a> {% endfor %}</td></tr>{% endif %}
+<tr><th>原文</th><td><a href="/{{ number }}/raw">{{ number }}.eml</a></td></tr></table>
 {% if html %}<h2>HTML</h2><iframe sandbox src="/{{ number }}/html" title="HTML"></iframe>{% endif %}
 {% if plain %}<h2>纯文本</h2><pre>{{ plain }}</pre>{% endif %}"""
 )

@@ -40,7 +40,7 @@ _CODES: tuple[Callable[[str, int], str], ...] = (
 def spread(table: pa.Table, source: Source) -> pa.Table:
     """The table with its dirty rows, without the column `_id`.
 
-    Repeated rows, and headings repeated as a row (in files), come last.
+    Repeated rows come last, after them (in files) the headings once more, as where two files were put together.
     """
     ids = table["_id"].to_numpy()
     table = table.drop_columns("_id")
@@ -54,19 +54,16 @@ def spread(table: pa.Table, source: Source) -> pa.Table:
     rows, numbers = table.filter(pa.array(dirty)).to_pandas(), ids[dirty] // PERIOD
     changes = _changes(source)
     repeated = np.zeros(len(rows), dtype=bool)
-    headings = 0
     for k, change in enumerate(changes):
         chosen = numbers % len(changes) == k
         if change == "repeat":
             repeated |= chosen
-        elif change == "headings":
-            headings = int(min(2, chosen.sum()))
         else:
             _apply(rows, chosen, numbers, change, source)
     table = _put_back(table, dirty, rows)
     extra = [table.filter(pa.array(dirty)).filter(pa.array(repeated))]
-    if headings:
-        extra += [_heading_row(table.schema)] * headings
+    if source.place.endswith("csv"):
+        extra.append(_heading_row(table.schema))
     return pa.concat_tables([table, *extra])
 
 
@@ -83,8 +80,6 @@ def _changes(source: Source) -> list[Any]:
         changes.append("word")
     if source.count:
         changes.append("negative")
-    if source.place.endswith("csv"):
-        changes.append("headings")
     return changes
 
 

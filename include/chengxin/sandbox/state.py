@@ -79,7 +79,7 @@ QUERIES = {
     "applicants": """
         SELECT a.* FROM applicants a SEMI JOIN (
             SELECT matter_no FROM matters WHERE opened_on <= $day AND decided_on + 60 >= $day
-        ) m ON a.matter_no = m.matter_no
+        ) m ON a.matter_no = m.matter_no ORDER BY a.id
     """,
     "reports": "SELECT * EXCLUDE (kept_until) FROM reports WHERE delivered_on <= $day AND kept_until >= $day",
     "consents": """

@@ -81,7 +81,7 @@ class World:
     def courses(self) -> dict[str, pa.Table]:
         """The courses that do not depend on the month."""
         n, people = self.count, self.people
-        records, a = adverse.records(self.seed, people, max(40, n * 3 // 100), self.season)
+        records, a = adverse.records(self.seed, people, max(120, n * 4 // 100), self.season)
         debtors, b = adverse.debtors(self.seed, people, max(24, n // 120), self.season)
         listed, c = adverse.listed(self.seed, people, max(28, n // 120), self.season)
         unreachable, d = adverse.unreachable(self.seed, people, max(16, n // 60), self.season)
