@@ -50,7 +50,9 @@ Registry = Annotated[
 
 
 def _console() -> Console:
-    return Console(highlight=False)
+    # Where nobody looks at a screen (a log, a pipe) tables need not be squeezed into 80 columns.
+    wide = None if sys.stdout.isatty() else 120
+    return Console(highlight=False, width=wide)
 
 
 def _day(house: House, given: datetime | None) -> date:

@@ -74,7 +74,8 @@ class Summary:
     def print(self, console: Console) -> None:
         """The same as tables, for people."""
         columns = ("harvested", *PARTS, "removed")
-        sources = Table("source", title=f"Sources, {self.as_of}", title_justify="left")
+        sources = Table(title=f"Sources, {self.as_of}", title_justify="left")
+        sources.add_column("source", no_wrap=True)
         for column in columns:
             sources.add_column(column, justify="right")
         for source, counts in self.sources.items():
