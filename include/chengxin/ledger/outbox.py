@@ -36,8 +36,9 @@ from chengxin.ledger.acts import Deed
 from chengxin.ledger.messages import Message, MessageBody, MessageItem
 
 STATES = ("planned", "sending", "sent", "refused", "unknown", "superseded")
-TOLD = ("planned", "sending", "sent", "unknown")
-"""States in which a message's content counts as said: not where the server refused it or a newer one replaced it."""
+SAID = ("sending", "sent", "unknown")
+"""States in which a message's content counts as said, as it does while it waits and can still go out. Not where the
+server refused it or a newer one replaced it."""
 LEASE = timedelta(minutes=15)
 """After this a sender on another machine counts as dead. Far longer than any SMTP conversation's time limits."""
 
@@ -248,15 +249,16 @@ def latest(session: Session, scope: Scope, kinds: Sequence[str], matter: str) ->
 
 
 def _told_conditions(scope: Scope) -> list[Any]:
-    # A rehearsal goes on from everything said so far; the real thing only from what really went out.
-    within = _within(scope)
-    if scope.mode == "rehearsal":
-        within = [
-            Message.district == scope.district,
-            Message.as_of <= scope.until,
-            *([Message.department == scope.department] if scope.department is not None else []),
-        ]
-    return [*within, Message.state.in_(TOLD)]
+    conditions = [Message.district == scope.district, Message.as_of <= scope.until]
+    # A rehearsal goes on from everything said so far; the real thing only from what really went out, or still can.
+    if scope.mode != "rehearsal":
+        conditions.append(Message.mode == scope.mode)
+    if scope.department is not None:
+        conditions.append(Message.department == scope.department)
+    waits = Message.state == "planned"
+    if scope.since is not None:
+        waits &= Message.as_of >= scope.since
+    return [*conditions, waits | Message.state.in_(SAID)]
 
 
 def told(session: Session, scope: Scope) -> list[tuple[str, str, str, str, str]]:

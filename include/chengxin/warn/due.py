@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
+from uuid import uuid4
 
 import ibis
 import pandas as pd
@@ -89,28 +90,24 @@ def due(
         limit: most rows of one work list.
         since: department → what it was last told.
     """
-    routed = connection.create_table(
-        "due_now", _on_desks(connection, lake, district, as_of, report_year, None), temp=True, overwrite=True
-    )
-    try:
-        result = Due(unrouted=_unrouted(connection, routed, district))
-        streets = _streets(connection, routed, district)
-        lists = _lists(connection, lake, routed, as_of, limit)
-        changes = _changes(connection, lake, district, as_of, report_year, routed, since)
-        for department in sorted({*streets, *changes}):
-            table = streets.get(department, _empty_streets())
-            kinds = {kind: int(table[kind].sum()) for kind in KINDS}
-            result.desks[department] = Desk(
-                department=department,
-                total=int(table["total"].sum()),
-                kinds=kinds,
-                streets=table,
-                rows=lists.get(department, pd.DataFrame()),
-                change=changes.get(department),
-            )
-        return result
-    finally:
-        connection.drop_table("due_now", force=True)
+    desks = _on_desks(connection, lake, district, as_of, report_year, None)
+    # Read several times over: computed once, for as long as the connection lives.
+    routed = connection.create_table(f"due_{uuid4().hex}", desks, temp=True)
+    result = Due(unrouted=_unrouted(connection, routed, district))
+    streets = _streets(connection, routed, district)
+    lists = _lists(connection, lake, routed, as_of, limit)
+    changes = _changes(connection, lake, district, as_of, report_year, routed, since)
+    for department in sorted({*streets, *changes}):
+        table = streets.get(department, _empty_streets())
+        result.desks[department] = Desk(
+            department=department,
+            total=int(table["total"].sum()),
+            kinds={kind: int(table[kind].sum()) for kind in KINDS},
+            streets=table,
+            rows=lists.get(department, pd.DataFrame()),
+            change=changes.get(department),
+        )
+    return result
 
 
 def _on_desks(

@@ -19,7 +19,8 @@ from chengxin.districts import District
 from chengxin.lake import Lake
 
 Section = Literal["new", "worse", "other", "milder"]
-SECTIONS: tuple[Section, ...] = ("new", "worse", "other", "milder")
+SECTIONS: tuple[Section, ...] = ("worse", "new", "other", "milder")
+"""In the order they are shown."""
 
 SEVERITY: dict[str, int] = {
     "GONE": 0,
@@ -161,7 +162,7 @@ def _without_ages(stale: Any) -> Any:
 def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
     """Sections and order: the most urgent first, the nine key fields before others of the same urgency."""
     now = frame["decision"].map(SEVERITY).fillna(max(SEVERITY.values())).astype(int)
-    then = frame["told_outcome"].map(SEVERITY)
+    then = frame["told_outcome"].map(SEVERITY).astype(float)
     section = pd.Series("other", index=frame.index, dtype=object)
     section[now < then] = "milder"
     section[now > then] = "worse"

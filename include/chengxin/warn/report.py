@@ -1,0 +1,247 @@
+"""The operators' one mail on a day: sources with their sums, causes grouped, checks, mails, and the ledger's head.
+
+It goes through the outbox like every other mail. Its fingerprint covers what an operator would act on (states, causes,
+outcomes, mails), so a rerun that changed nothing sends nothing; the head of the ledger's chain and the row counts of a
+repeated harvest are in the text only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import select
+
+from chengxin.districts import District
+from chengxin.ledger import acts, outbox
+from chengxin.ledger.messages import Message
+from chengxin.ledger.models import CheckRun, Harvest
+from chengxin.ledger.outbox import Draft, Scope
+from chengxin.settings import House
+from chengxin.warn import modes
+from chengxin.warn.guard import Ground, SourceAge, ground
+from chengxin.warn.render import Envelope, Templates, message
+from chengxin.warn.send import deliver
+from chengxin.warn.words import Words, district_of
+from chengxin.warn.words import load as load_words
+
+_SUMS = ("harvested", "published", "unchanged", "rejected", "ignored", "removed")
+_MOST_NAMED = 8
+OPERATORS = ""
+"""Stands for the operators where a message names its department."""
+
+
+def report(house: House, as_of: date, runs: Mapping[str, Any] | None = None) -> dict[str, int]:
+    """Plans and sends the operators' mail on a day, one message per operators' mailbox.
+
+    Args:
+        house: the house.
+        as_of: the Beijing date.
+        runs: more to tell, as the caller names it, e.g. failed task → its state; None: nothing more.
+
+    Returns:
+        How many were `sent`, `refused`, left `unknown`, and are still `planned`.
+
+    Raises:
+        DeferredError: the mail server did not take it for now.
+    """
+    district, may = district_of(house), modes.permit(house, as_of)
+    with house.ledger.begin() as session:
+        outbox.put(session, house.clock(), _drafts(house, district, as_of, runs or {}))
+    return deliver(house, district, may, Scope(district.code, may.mode, as_of, may.since, OPERATORS))
+
+
+def summary(house: House, as_of: date) -> dict[str, int]:
+    """The messages that speak for a day, operators' included: `planned` (all of them), and of these `sent`,
+    `refused` and `unknown`. What is in none of the last three still waits."""
+    district, may = district_of(house), modes.permit(house, as_of)
+    with house.ledger.begin() as session:
+        counts = outbox.counts(session, Scope(district.code, may.mode, as_of, as_of))
+    planned = sum(counts.values()) - counts["superseded"]
+    return {"planned": planned, **{state: counts[state] for state in ("sent", "refused", "unknown")}}
+
+
+def _drafts(house: House, district: District, as_of: date, runs: Mapping[str, Any]) -> list[Draft]:
+    may, words = modes.permit(house, as_of), load_words(house, district)
+    templates, at = Templates(house.include_dir / "mail"), house.clock()
+    today = ground(house, district, as_of)
+    with house.ledger.begin() as session:
+        harvests = _last_harvests(
+            session.scalars(
+                select(Harvest).where(Harvest.as_of == as_of, Harvest.source.in_(district.sources)).order_by(Harvest.id)
+            ).all()
+        )
+        check = session.scalar(
+            select(CheckRun)
+            .where(CheckRun.district == district.code, CheckRun.as_of == as_of)
+            .order_by(CheckRun.id.desc())
+            .limit(1)
+        )
+        mails = session.execute(
+            select(Message.state, Message.kind, Message.department, Message.last_error).where(
+                Message.district == district.code,
+                Message.mode == may.mode,
+                Message.as_of == as_of,
+                Message.department != OPERATORS,
+            )
+        ).all()
+        head = acts.head(session)
+    by_state = Counter(str(mail.state) for mail in mails)
+    faults = _faults(words, district, today, harvests, check, mails, runs)
+    counts = check.counts if check else {}
+    fingerprint = _digest([faults, sorted(by_state.items()), [(name, each.state) for name, each in harvests.items()]])
+    failing = sum(not source.sound for source in today.sources)
+    sent = by_state.get("sent", 0)
+    subject = (
+        f"【诚信运行·{'需处理' if faults else '正常'}】{as_of:%Y-%m-%d} "
+        f"{len(today.sources) - failing}/{len(today.sources)}个来源正常，邮件已发{sent}封"
+    )
+    context = {
+        "sender": f"{district.name} · 诚信核查系统",
+        "title": "运行日报",
+        "date": f"{as_of.year}年{as_of.month}月{as_of.day}日",
+        "preview": faults[0] if faults else "一切正常",
+        "lead": f"有{len(faults)}项需要处理。" if faults else "各来源、核查和邮件均正常，无需处理。",
+        "faults": faults,
+        "harvests": [_row(words, source, harvests.get(source.name)) for source in today.sources],
+        "blocks": _blocks(words, check, counts, by_state, may.mode, head),
+        "foot": [
+            "采集 = 入库 + 未变 + 拒收 + 忽略；移出另计。账本链首请与上一封对照：序号只增不减，同一序号的摘要不变。",
+            "本信只发运维人员。",
+        ],
+    }
+    text = templates.text("report", subject, context)
+    drafts = []
+    for box in district.mail.operators:
+        matter = f"report/{as_of.isoformat()}"
+        key = outbox.key_of(
+            recipient=box, kind="report", matter=f"{district.code}/{matter}", stage="", fingerprint=fingerprint
+        )
+        envelope = Envelope(
+            sender=district.mail.sender,
+            sender_name=district.mail.sender_name,
+            recipient=box,
+            recipient_name="运维",
+            key=key,
+            thread=f"{district.code}/report",
+        )
+        drafts.append(
+            Draft(
+                key=key,
+                mode=may.mode,
+                district=district.code,
+                department=OPERATORS,
+                recipient=box,
+                role="operator",
+                kind="report",
+                matter=matter,
+                stage="",
+                fingerprint=fingerprint,
+                as_of=as_of,
+                subject=text.subject,
+                header_id=envelope.header_id,
+                thread=envelope.thread_id,
+                content=message(envelope, text, at),
+                detail={"head": head.hash, "acts": head.seq},
+            )
+        )
+    return drafts
+
+
+def _last_harvests(harvests: Sequence[Harvest]) -> dict[str, Harvest]:
+    return {harvest.source: harvest for harvest in harvests}
+
+
+def _faults(
+    words: Words,
+    district: District,
+    today: Ground,
+    harvests: Mapping[str, Harvest],
+    check: CheckRun | None,
+    mails: Sequence[Any],
+    runs: Mapping[str, Any],
+) -> list[str]:
+    """What somebody has to look at: failures of one cause together, each with the sources it hit."""
+    titles = {source.name: source.title for source in today.sources}
+    faults = []
+    by_cause: dict[tuple[str, str], list[str]] = {}
+    for name, harvest in harvests.items():
+        if harvest.state not in ("published", "fetched"):
+            first = (harvest.message or "").strip().splitlines()
+            by_cause.setdefault((harvest.cause or "error", first[0] if first else ""), []).append(titles[name])
+    for (cause, what), names in by_cause.items():
+        label = words.mail.causes.get(cause, cause)
+        faults.append(f"{label}（{len(names)}个来源：{_named(names)}）{('：' + what[:200]) if what else ''}")
+    old = [source for source in today.sources if source.state in ("stale", "missing")]
+    if old:
+        shown = [
+            f"{source.title}{'从未取得' if source.age_days is None else f'{source.age_days}天前'}" for source in old
+        ]
+        faults.append(f"数据过旧，相应结论为“暂无法判断”：{_named(shown)}")
+    if not today.lists_may_go:
+        faults.append("年报未报送名单已暂缓发送：所依据的数据或当日核查不可用")
+    if check is None:
+        faults.append("当日尚无核查结果，邮件以最近一次核查为准")
+    for state in ("refused", "unknown"):
+        hit = [mail for mail in mails if mail.state == state]
+        if hit:
+            boxes = sorted({district.departments[mail.department].name for mail in hit})
+            label = words.mail.message_states[state]
+            hint = "，不会自动重发，请查对方邮箱或退信后人工处理" if state == "unknown" else f"：{hit[0].last_error}"
+            faults.append(f"邮件{label}{len(hit)}封（{_named(boxes)}）{hint}")
+    waiting = sum(mail.state in ("planned", "sending") for mail in mails)
+    if waiting:
+        faults.append(f"邮件{waiting}封未发出，待下次重试")
+    faults += [f"{name}：{value}" for name, value in runs.items()]
+    return faults
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return "、".join(names[:_MOST_NAMED]) + (f"等{len(names)}个" if more > 0 else "")
+
+
+def _row(words: Words, source: SourceAge, harvest: Harvest | None) -> dict[str, str]:
+    if harvest is None:
+        age = "从未采集" if source.age_days is None else f"今日未采集，数据{source.age_days}天前"
+        return {"title": source.title, "state": age, **dict.fromkeys(_SUMS, "—")}
+    return {
+        "title": source.title,
+        "state": words.mail.harvest_states.get(harvest.state, harvest.state),
+        **{name: f"{getattr(harvest, name):,}" for name in _SUMS},
+    }
+
+
+def _blocks(
+    words: Words,
+    check: CheckRun | None,
+    counts: Mapping[str, Any],
+    by_state: Mapping[str, int],
+    mode: str,
+    head: acts.Head,
+) -> list[dict[str, str]]:
+    labels = words.mail.message_states
+    mails = "，".join(f"{labels[state]} {by_state[state]}封" for state in outbox.STATES if by_state.get(state))
+    blocks = []
+    if check is not None:
+        advice = counts.get("advice") if isinstance(counts.get("advice"), dict) else {}
+        told = "，".join(f"{words.effect(str(code))} {int(count):,}" for code, count in (advice or {}).items())
+        blocks.append({"title": "核查", "text": f"{told or '无待办事项'}。政策版本 {check.policy_version[:12]}。"})
+    blocks.append({"title": "发往各单位的邮件", "text": f"{mails or '今日无'}。{_MODES[mode]}"})
+    blocks.append({"title": "账本", "text": f"第{head.seq:,}条，摘要 {head.hash}"})
+    return blocks
+
+
+_MODES = {
+    "production": "",
+    "sandbox": "沙箱模式：只发往本机。",
+    "rehearsal": "预演模式：只拟稿，不发送。",
+}
+
+
+def _digest(parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
