@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -157,8 +158,9 @@ def _prepare(house: House, contract: Contract, harvest_id: int) -> None:
     detail: dict[str, Any] = {}
     try:
         engine.raw_sql("SET preserve_insertion_order = true")
-        for records in _chunks(house, contract, raw, tally):
+        for records in _ahead(_chunks(house, contract, raw, tally)):
             staging.take(records)
+        staging.close()
         with tally.timed("validate"):
             index = gate.close()
         detail["data_docs"] = (docs / index.name).as_posix() if index else None
@@ -253,6 +255,15 @@ def _chunks(house: House, contract: Contract, raw: list[RawObject], tally: Any) 
                 rows += part.num_rows
     if waiting:
         yield pa.concat_tables(waiting, promote_options="permissive")
+
+
+def _ahead(chunks: Iterator[Any]) -> Iterator[Any]:
+    """The same chunks, the next one being read while one is worked on."""
+    with ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
+        coming = reader.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = reader.submit(next, chunks, None)
+            yield chunk
 
 
 def _found(tally: Any) -> dict[str, Any]:

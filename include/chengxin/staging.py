@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -37,6 +38,8 @@ from chengxin.quality.rules import CODE_VALID, AnyRule, Rules, of
 from chengxin.tables import REJECTED, Table
 
 SEPARATOR = "\x1f"
+_WAITING = 4
+"""Files of staging that wait to be written: those of about one chunk."""
 _PERSON = identity.REASONS.index("IS_PERSONAL_ID") + values.CODE
 
 
@@ -95,8 +98,17 @@ class Staging:
         self.lenient = rules.lenient
         self.tally = Tally()
         self._parts = 0
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="stage")
+        self._writing: deque[Future[None]] = deque()
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+
+    def close(self) -> None:
+        """Waits until everything is on disk."""
+        with self.tally.timed("stage"):
+            while self._writing:
+                self._writing.popleft().result()
+        self._writer.shutdown()
 
     def take(self, records: pa.Table) -> None:
         """Takes a chunk of source records: text columns by heading, and `normalise.META`."""
@@ -221,12 +233,17 @@ class Staging:
         if not rows.num_rows:
             return
         self._parts += 1
-        file = self.folder / f"{kind}-{self._parts:06d}.parquet"
-        self.connection.register("_rows", rows)
-        self.connection.execute(
-            f"COPY (SELECT {chosen} FROM _rows {where}) TO '{quoted(file)}' (FORMAT parquet, COMPRESSION lz4_raw)"
-        )
-        self.connection.unregister("_rows")
+        file = quoted(self.folder / f"{kind}-{self._parts:06d}.parquet")
+        query = f"COPY (SELECT {chosen} FROM _rows {where}) TO '{file}' (FORMAT parquet, COMPRESSION lz4_raw)"
+        # At most one chunk waits to be written while the next is worked on.
+        while len(self._writing) >= _WAITING:
+            self._writing.popleft().result()
+        self._writing.append(self._writer.submit(self._execute, query, rows))
+
+    def _execute(self, query: str, rows: pa.Table) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.register("_rows", rows)
+            cursor.execute(query).fetchall()
 
 
 def natural_key(names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,10 @@ class Gate:
         for name in list(self._windows):
             self._validate(name)
         index = self.run / "index.html"
-        return index if index.is_file() else None
+        if not index.is_file():
+            return None
+        _share_static(self.run)
+        return index
 
     def _validate(self, name: str) -> None:
         import pandas as pd
@@ -119,3 +122,15 @@ def _writing_to(run: Path) -> Iterator[None]:
                 del os.environ[RUN_VARIABLE]
             else:
                 os.environ[RUN_VARIABLE] = before
+
+
+def _share_static(run: Path) -> None:
+    """Keeps the docs' fonts and pictures (4 MB, the same each time) once for all harvests, beside their folders."""
+    own, shared = run / "static", run.parent.parent / "static"
+    if own.is_symlink() or not own.is_dir():
+        return
+    with suppress(OSError):  # another harvest was first
+        if not shared.exists():
+            own.rename(shared)
+    shutil.rmtree(own, ignore_errors=True)
+    own.symlink_to(Path("..") / ".." / "static", target_is_directory=True)
