@@ -82,5 +82,14 @@ def test_a_damaged_file_says_so(house: House, damage: str) -> None:
         archive.open(house, "matters", sha256)
 
 
+def test_a_file_whose_content_a_power_cut_took_is_put_again(house: House) -> None:
+    sha256 = archive.put(house, "matters", b"abc", durable=False)
+    archive.path(house, "matters", sha256).write_bytes(b"")
+    assert not archive.is_whole(house, "matters", sha256)
+    archive.put(house, "matters", b"abc")
+    archive.sync(house, "matters", [sha256])
+    assert archive.get(house, "matters", sha256) == b"abc"
+
+
 def _files(house: House) -> list[Path]:
     return [path for path in house.raw_dir.rglob("*") if path.is_file()]

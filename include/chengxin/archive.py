@@ -1,8 +1,8 @@
 """The raw archive: the bytes as a source sent them, under their hash, never changed.
 
 Layout: `<var>/raw/<source>/<first two of the hash>/<SHA-256 of the bytes>.zst`. Equal bytes of one source are kept
-once. A file is complete and on disk before its name appears, so a kill leaves at most a `.new` file behind; and whoever
-reads a file has its hash checked again.
+once. A file is complete before its name appears, so a kill leaves at most a `.new` file behind; and whoever reads a
+file has its hash checked again.
 """
 
 from __future__ import annotations
@@ -32,19 +32,34 @@ def path(house: House, source: str, sha256: str) -> Path:
     return house.raw_dir / source / sha256[:2] / f"{sha256}.zst"
 
 
-def put(house: House, source: str, data: bytes) -> str:
+def put(house: House, source: str, data: bytes, *, durable: bool = True) -> str:
     """Keeps bytes, once.
+
+    Args:
+        house: where the archive is.
+        source: whose bytes they are.
+        data: the bytes.
+        durable: whether they must outlast a power cut from now on; else from the call of `sync` on.
 
     Returns:
         Their SHA-256 in hex.
     """
     sha256 = hashlib.sha256(data).hexdigest()
     target = path(house, source, sha256)
-    if not target.exists():
+    packed = pa.Codec("zstd", compression_level=LEVEL).compress(data, asbytes=True)
+    # A power cut may have left a file of that name without its content.
+    if not target.exists() or target.stat().st_size != len(packed):
         with _new_file(target.parent) as new:
-            new.write_bytes(pa.Codec("zstd", compression_level=LEVEL).compress(data, asbytes=True))
-            _publish(new, target)
+            new.write_bytes(packed)
+            _publish(new, target, durable)
     return sha256
+
+
+def sync(house: House, source: str, sha256s: Iterable[str]) -> None:
+    """Makes raw files outlast a power cut: many at once cost little more than one."""
+    targets = {path(house, source, sha256) for sha256 in sha256s}
+    for target in sorted(targets) + sorted({target.parent for target in targets}):
+        _sync(target)
 
 
 def put_stream(house: House, source: str, data: Iterable[bytes]) -> tuple[str, int]:
@@ -62,8 +77,8 @@ def put_stream(house: House, source: str, data: Iterable[bytes]) -> tuple[str, i
                 packed.write(chunk)
         sha256 = digest.hexdigest()
         target = path(house, source, sha256)
-        if not target.exists():
-            _publish(new, target)
+        if not target.exists() or target.stat().st_size != new.stat().st_size:
+            _publish(new, target, durable=True)
     return sha256, size
 
 
@@ -90,6 +105,16 @@ def chunks(house: House, source: str, sha256: str) -> Iterator[bytes]:
         raise _damaged(source, sha256, type(error).__name__) from None
     if digest.hexdigest() != sha256:
         raise _damaged(source, sha256, "its bytes have another hash")
+
+
+def is_whole(house: House, source: str, sha256: str) -> bool:
+    """Whether the archive holds a raw file, undamaged."""
+    try:
+        for _ in chunks(house, source, sha256):
+            pass
+    except ArchiveError:
+        return False
+    return True
 
 
 def get(house: House, source: str, sha256: str) -> bytes:
@@ -139,12 +164,13 @@ def _new_file(folder: Path) -> Iterator[Path]:
         Path(name).unlink(missing_ok=True)
 
 
-def _publish(new: Path, target: Path) -> None:
-    # The ledger will name this file: it must outlast a power cut that comes right after.
+def _publish(new: Path, target: Path, durable: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    _sync(new)
+    if durable:
+        _sync(new)
     new.rename(target)
-    _sync(target.parent)
+    if durable:
+        _sync(target.parent)
 
 
 def _sync(path: Path) -> None:

@@ -113,6 +113,21 @@ def test_a_kill_costs_at_most_one_page(
     assert [one.ordinal for one in raw_objects(house, harvest_id)] == [0, 1, 2, 3, 4]
 
 
+def test_a_power_cut_that_took_bytes_costs_a_fetch_from_the_start(
+    house: House, source: Source, kill_after: Callable[[int], None]
+) -> None:
+    source.records = records(45)
+    harvest_id = new_harvest(house)
+    kill_after(3)
+    with pytest.raises(Killed):
+        run(house, source, harvest_id)
+    archive.path(house, "subject_registry", raw_objects(house, harvest_id)[1].sha256).write_bytes(b"")
+    run(house, source, harvest_id)
+    assert source.pages == [1, 2, 3, 4, 1, 2, 3, 4, 5]
+    assert len(raw_objects(house, harvest_id)) == 5
+    assert all(archive.is_whole(house, "subject_registry", one.sha256) for one in raw_objects(house, harvest_id))
+
+
 # Signature ---------------------------------------------------------------------------------------------------------
 
 

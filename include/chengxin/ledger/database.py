@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.orm import Session
 
 
@@ -47,6 +47,26 @@ class Ledger:
         """A session in one transaction: committed at the end, rolled back on an error."""
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+    @contextmanager
+    def begin_lightly(self) -> Iterator[Session]:
+        """Like `begin`, but on disk only with the next transaction of `begin`: outlives a kill, not a power cut.
+
+        For progress that can be made again, written often.
+        """
+        with self.engine.connect() as connection:
+            # On the driver's connection: SQLite takes a PRAGMA only outside of a transaction.
+            driver = connection.connection.driver_connection if connection.dialect.name == "sqlite" else None
+            if driver:
+                driver.execute("PRAGMA synchronous=NORMAL")
+            try:
+                with Session(connection, expire_on_commit=False) as session, session.begin():
+                    if not driver:
+                        session.execute(text("SET LOCAL synchronous_commit TO OFF"))
+                    yield session
+            finally:
+                if driver:
+                    driver.execute("PRAGMA synchronous=FULL")
 
 
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:

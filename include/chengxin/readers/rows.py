@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -101,9 +102,9 @@ def from_records(
     headings = list(dict.fromkeys(heading for layout in layouts for heading in layout))
     check_headings(headings, where)
     if len(layouts) == 1:
-        values = list(zip(*(record.values() for record in records), strict=True))
+        values = [list(map(itemgetter(heading), records)) for heading in headings]
     else:
-        values = [tuple([record.get(heading) for record in records]) for heading in headings]
+        values = [[record.get(heading) for record in records] for heading in headings]
     columns = {
         heading: texts(column, may_hold_nul, heading, problems)
         for heading, column in zip(headings, values, strict=True)
