@@ -27,6 +27,8 @@ _NO_END = 99999999
 _RANK_STEP = 100000000
 _ORDER_STEP = 10000000000
 
+_EMPTY = ibis.literal([], type="array<string>")
+
 _FINDING = ("applicant_id", "form", "epoch", "line", "remarks", "last_day", "evidence_id", "source", "lost")
 
 
@@ -315,7 +317,7 @@ class _Compiler:
 
     def advice(self, applicants: ir.Table, found: ir.Table) -> ir.Table:
         """One row per applicant: the most severe effect, its latest end, and all reasons."""
-        book, document = self.book, self.policy.document
+        book = self.book
         end = (found.ends & found.last_day.notnull()).ifelse(_day_number(found.last_day), _NO_END).cast("int64")
         same = found.rank_written == found.rank_guarded
         each = found.group_by("applicant_id").agg(
@@ -343,7 +345,7 @@ class _Compiler:
             guarded_until=_date(rows.guarded_key % _RANK_STEP),
             guarded_reasons=reasons,
             flags=_decode(rows.flag_bits.fill_null(0) | self._human(rows), FLAGS),
-            cites=_decode(self._cites(rows, document.in_force.reference), book.clauses),
+            cites=self._cites(rows),
             stale_sources=self._stale_sources(rows),
         )  # fmt: skip
 
@@ -358,19 +360,23 @@ class _Compiler:
         )
         return fits.fill_null(False).ifelse(ibis.literal(1 << FLAGS.index("HUMAN_DECISION"), "int64"), none)
 
-    def _cites(self, rows: ir.Table, start: str) -> ir.Value:
+    def _cites(self, rows: ir.Table) -> ir.Value:
         """The own clause, the clause that puts the policy in force, and those of the findings."""
+        start = self.policy.document.in_force.reference
         always = ibis.literal(self.book.clause_bits([start]), "int64")
         alone = [self.book.number[name] for name, gate in self.policy.gates.rules.items() if not gate.cites_own]
-        cited = rows.found_clauses.fill_null(0) | rows.own_bits | always
-        return rows.gate.isin(alone).fill_null(False).ifelse(always, cited)
+        further = rows.found_clauses.fill_null(0)
+        return ibis.cases(
+            (rows.gate.isin(alone).fill_null(False), ibis.literal([start], type="array<string>")),
+            (further == 0, rows.own_cites),
+            else_=_decode(further | rows.own_bits | always, self.book.clauses),
+        )
 
     def _stale_sources(self, rows: ir.Table) -> ir.Value:
-        empty = ibis.literal([], type="array<string>")
         if not self.stale:
-            return empty
+            return _EMPTY
         labels = ibis.literal([about.label(source) for source, about in self.stale.items()], type="array<string>")
-        return rows.gate.isnull().ifelse(labels, empty)
+        return rows.gate.isnull().ifelse(labels, _EMPTY)
 
 
 def _finding(
@@ -414,7 +420,8 @@ def _outcome(rank: ir.Value) -> ir.Value:
 def _decode(bits: ir.Value, names: Sequence[str]) -> ir.Value:
     """Bits as the list of their names."""
     words = [((bits & (1 << place)) != 0).ifelse(name, ibis.null("string")) for place, name in enumerate(names)]
-    return ibis.array(words).filter(lambda word: word.notnull())
+    # Most rows have no bit at all: these skip the list.
+    return (bits == 0).ifelse(_EMPTY, ibis.array(words).filter(lambda word: word.notnull()))
 
 
 def _json(number: int | None) -> str:
