@@ -24,10 +24,14 @@ def test_a_light_transaction_commits(ledger: Ledger) -> None:
 
 
 def test_a_light_transaction_rolls_back(ledger: Ledger) -> None:
-    with pytest.raises(RuntimeError), ledger.begin_lightly() as session:
-        session.add(commit())
-        session.flush()
-        raise RuntimeError
+    def breaking() -> None:
+        with ledger.begin_lightly() as session:
+            session.add(commit())
+            session.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        breaking()
     with ledger.begin() as session:
         assert session.scalar(select(Commit.name)) is None
 
