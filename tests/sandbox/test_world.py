@@ -226,6 +226,7 @@ def test_a_registry_brings_its_subjects_and_nothing_is_invented_against_them(tmp
     assert served["ENTNAME"].tolist() == [f"登记簿示例{i}有限公司" for i in (1, 2, 3)]
     assert served["REGCAPRMB"].tolist() == [100.0, 200.0, 300.0]
     mine = set(served["UNISCID"])
+    assert set(world.source("annual_reports")["UNISCID"].to_pylist()) <= mine
     assert set(world.frame("filings")["uscc"].to_pylist()) <= mine
     for fact in ("records", "debtors", "listed", "abnormal", "applicants", "reports", "consents"):
         assert not mine & set(world.frame(fact)["uscc"].to_pylist()), fact

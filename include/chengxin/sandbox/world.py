@@ -122,7 +122,9 @@ class World:
             database.register(fact, self.frame(fact))
         names = {"day": self.day} if "$day" in source.sql else {}
         table = database.sql(source.sql, params=names).to_arrow_table()
-        table = table.drop_columns("_id") if self.clean else soil.spread(table, source)
+        # A registry file's own rows are served as they are.
+        untouched = self.clean or (self.registry is not None and set(source.facts) <= {"subjects", "filings"})
+        table = table.drop_columns("_id") if untouched else soil.spread(table, source)
         return self._with_applicants(table) if name == "matters" else table
 
     def _with_applicants(self, matters: pa.Table) -> pa.Table:
