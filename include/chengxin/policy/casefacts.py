@@ -62,7 +62,7 @@ class _Coded(NamedTuple):
 
 
 def matters(cases: Mapping[str, Given]) -> Facts:
-    """The facts of matter cases, by case key. All codes are normalised in one go."""
+    """The facts of matter cases, by case key, each fact table as a source of its own name."""
     applicants: list[dict[str, Any]] = []
     reports: list[dict[str, Any]] = []
     records: list[dict[str, Any]] = []
@@ -81,15 +81,19 @@ def matters(cases: Mapping[str, Given]) -> Facts:
                 "subject_kind": as_text(subject.get("kind")),
             }
         )
-        given = ((REPORTS, "reports", reports), (RECORDS, "records", records), (ENTRIES, "lists", entries))
-        for schema, name, rows in given:
+        given = (
+            (REPORTS, "reports", "credit_report", reports),
+            (RECORDS, "records", "credit_record", records),
+            (ENTRIES, "lists", "list_entry", entries),
+        )
+        for schema, name, source, rows in given:
             for place, item in enumerate(items(facts.get(name))):
                 rows.append(
                     {
                         **_row(schema, item),
                         "applicant_id": key,
                         "evidence_id": f"{key}/{name}/{place}",
-                        "source": "cases",
+                        "source": source,
                         "uscc": _Coded(item.get("subject_uscc")),
                         **({"position": place} if name == "reports" else {}),
                     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Given:
         expected: reading → key → value.
         rules: rule id → whether it is met (YAML cases).
         config: the file's own settings.
+        stale: fact table → age in days of its source, where that is too old (YAML cases).
     """
 
     file: str
@@ -47,6 +48,7 @@ class Given:
     expected: Mapping[str, Mapping[str, Any]]
     rules: Mapping[str, bool]
     config: Mapping[str, Any]
+    stale: Mapping[str, int | None] = field(default_factory=dict)
 
 
 def read(path: Path) -> list[Given]:
@@ -129,7 +131,7 @@ def from_policy(case: Case, file: str) -> Given:
     expected = {"as_written": dict(case.expected)}
     if case.guarded is not None:
         expected["guarded"] = dict(case.guarded)
-    return Given(file, case.id, case.title, case.kind, case.as_of, facts, expected, case.rules, {})
+    return Given(file, case.id, case.title, case.kind, case.as_of, facts, expected, case.rules, {}, case.stale)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ import typer
 from chengxin import calendar, districts, engine
 from chengxin.policy import annual, casefacts, compile, duties, loader, sharing
 from chengxin.policy.casefiles import READINGS, Given, as_bool, as_date, as_int, from_policy, read
+from chengxin.policy.facts import Stale
 from chengxin.policy.model import Policy
 from chengxin.settings import House
 
@@ -110,14 +111,15 @@ def check(cases: Sequence[Given], policy: Policy) -> Outcome:
 def evaluate(cases: Sequence[Given], policy: Policy) -> list[Came]:
     """What the policy says of each case, in their order. One batch per kind and distinct file settings."""
     came: list[Came] = [{} for _ in cases]
-    batches: dict[tuple[str, str], dict[str, Given]] = {}
+    batches: dict[tuple[str, str, tuple[tuple[str, int | None], ...]], dict[str, Given]] = {}
     policies: dict[str, Policy] = {}
     for number, case in enumerate(cases):
         settings = json.dumps([case.config.get(name) for name in _SETTINGS], sort_keys=True, default=str)
         if settings not in policies:
             policies[settings] = _configured(policy, case.config, case.file)
-        batches.setdefault((case.kind, settings), {})[str(number)] = case
-    for (kind, name), batch in batches.items():
+        stale = tuple(sorted(case.stale.items()))
+        batches.setdefault((case.kind, settings, stale), {})[str(number)] = case
+    for (kind, name, _), batch in batches.items():
         judge = _JUDGES.get(kind)
         if judge is None:
             continue
@@ -146,7 +148,8 @@ def _configured(policy: Policy, config: Mapping[str, Any], file: str) -> Policy:
 
 def _judge_matters(policy: Policy, cases: Mapping[str, Given]) -> dict[str, Came]:
     connection = engine.connect()
-    advised = compile.advise(policy, casefacts.matters(cases))
+    stale = {table: Stale((table,), age) for case in cases.values() for table, age in case.stale.items()}
+    advised = compile.advise(policy, casefacts.matters(cases), stale)
     met: dict[str, set[str]] = {}
     if any(case.rules for case in cases.values()):
         findings = connection.to_pyarrow(advised.findings.select("applicant_id", "rule"))

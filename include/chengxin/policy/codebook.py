@@ -13,8 +13,9 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from chengxin.policy.model import OWN, Cell, FactRule, Form, Parameter, Policy
+from chengxin.policy.model import Form, Parameter, Policy
 from chengxin.policy.predicates import VOCABULARY
+from chengxin.policy.rules import OWN, Cell, FactRule
 from chengxin.policy.vocabulary import FLAGS, RANK
 
 if TYPE_CHECKING:

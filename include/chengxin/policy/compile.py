@@ -19,8 +19,9 @@ import ibis.expr.types as ir
 
 from chengxin.policy.codebook import Codebook, small_table
 from chengxin.policy.facts import Advised, Facts, Stale
-from chengxin.policy.model import Policy, Rule
+from chengxin.policy.model import Policy
 from chengxin.policy.predicates import Relation, Scope, holds
+from chengxin.policy.rules import Rule
 from chengxin.policy.vocabulary import ATTRIBUTES, FLAGS, RANK
 
 _NO_END = 99999999

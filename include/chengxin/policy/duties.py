@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from chengxin.policy.model import Duty, Policy
+from chengxin.policy.model import Policy
+from chengxin.policy.rules import Duty
 
 Standing = Literal["MET", "VIOLATION", "ENCOURAGED", "NOT_BOUND"]
 

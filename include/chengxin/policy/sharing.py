@@ -8,8 +8,9 @@ import ibis
 import ibis.expr.types as ir
 
 from chengxin.policy.codebook import Codebook
-from chengxin.policy.model import Policy, SharingRule
+from chengxin.policy.model import Policy
 from chengxin.policy.predicates import Relation, Scope, holds
+from chengxin.policy.rules import SharingRule
 
 
 def decide(policy: Policy, uses: ir.Table) -> ir.Table:
