@@ -47,7 +47,9 @@ class Scene:
     def write(self, table: str, day: date, rows: list[dict[str, Any]], key: Callable[[dict[str, Any]], str]) -> int:
         """Appends observations of a day."""
         with self.house.ledger.begin() as session:
-            commit = Commit(kind="check", name=self.house.district, as_of=day, opened_at=self.at(day), closed_at=self.at(day))
+            commit = Commit(
+                kind="check", name=self.house.district, as_of=day, opened_at=self.at(day), closed_at=self.at(day)
+            )
             session.add(commit)
             session.flush()
             seq = commit.seq
@@ -91,7 +93,13 @@ class Scene:
 
     def findings(self, day: date, rows: list[dict[str, Any]]) -> int:
         """Findings of advice."""
-        base = {"reading": "both", "rule": "bidding.report", "clause": "二（二）1", "effect": "NEED_REPORT", "flags": []}
+        base = {
+            "reading": "both",
+            "rule": "bidding.report",
+            "clause": "二（二）1",
+            "effect": "NEED_REPORT",
+            "flags": [],
+        }
         return self.write("finding", day, [base | row for row in rows], lambda row: row["finding_id"])
 
     def facts(self, table: str, day: date, rows: list[dict[str, Any]], *key: str) -> int:
@@ -105,9 +113,14 @@ class Scene:
             for name in names:
                 session.add(
                     Harvest(
-                        source=name, as_of=day, state=state, contract_sha256="0" * 64, started_at=self.at(day),
-                        finished_at=self.at(day), **more,
-                    )  # fmt: skip
+                        source=name,
+                        as_of=day,
+                        state=state,
+                        contract_sha256="0" * 64,
+                        started_at=self.at(day),
+                        finished_at=self.at(day),
+                        **more,
+                    )
                 )
 
     def checked(self, day: date, **counts: Any) -> None:
@@ -115,9 +128,16 @@ class Scene:
         with self.house.ledger.begin() as session:
             session.add(
                 CheckRun(
-                    district=self.house.district, as_of=day, read_seq=1, policy="licheng-2020-2", engine="duckdb",
-                    policy_version="0123456789abcdef", started_at=self.at(day), finished_at=self.at(day), counts=counts,
-                )  # fmt: skip
+                    district=self.house.district,
+                    as_of=day,
+                    read_seq=1,
+                    policy="licheng-2020-2",
+                    engine="duckdb",
+                    policy_version="0123456789abcdef",
+                    started_at=self.at(day),
+                    finished_at=self.at(day),
+                    counts=counts,
+                )
             )
 
     def ready(self, day: date = DAY) -> None:
@@ -154,7 +174,7 @@ class Catcher:
             self.tried += 1
             return self.script.pop(0) if len(self.script) > 1 else self.script[0]
 
-    async def handle_RCPT(
+    async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         behaviour = self._next()
@@ -169,7 +189,9 @@ class Catcher:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
         behaviour = session.behaviour
         if behaviour == "refuse_data":
             return "554 content not wanted"

@@ -1,11 +1,52 @@
 """Warnings: what departments see of us is a mail.
 
-`plan` renders and commits a day's messages, `send` hands one department's to the mail server, `report` tells the
-operators, `summary` counts, `dry_run` writes the mails as files. What may be sent when: `chengxin.warn.modes`.
+What may be sent when stands in `chengxin.warn.modes`. The functions here are the stages; each imports what it needs
+when it is called, so that a task that only sends does not wait for the engine.
 """
 
-from chengxin.warn.plan import dry_run, plan
-from chengxin.warn.report import report, summary
-from chengxin.warn.send import DeferredError, send
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from chengxin.settings import House
+from chengxin.warn.smtp import DeferredError
 
 __all__ = ["DeferredError", "dry_run", "plan", "report", "send", "summary"]
+
+
+def plan(house: House, as_of: date) -> list[str]:
+    """Plans a day's messages and commits them; the departments that have messages waiting. See `planning.plan`."""
+    from chengxin.warn import planning
+
+    return planning.plan(house, as_of)
+
+
+def send(house: House, as_of: date, department: str) -> dict[str, int]:
+    """Sends one department's waiting messages: counts of sent, refused, unknown, planned. See `sending.send`."""
+    from chengxin.warn import sending
+
+    return sending.send(house, as_of, department)
+
+
+def report(house: House, as_of: date, runs: Mapping[str, Any] | None = None) -> dict[str, int]:
+    """Sends the operators their one mail on a day. See `reporting.report`."""
+    from chengxin.warn import reporting
+
+    return reporting.report(house, as_of, runs)
+
+
+def summary(house: House, as_of: date) -> dict[str, int]:
+    """The messages that speak for a day: planned in all, sent, refused, unknown. See `reporting.summary`."""
+    from chengxin.warn import reporting
+
+    return reporting.summary(house, as_of)
+
+
+def dry_run(house: House, as_of: date, folder: Path) -> list[Path]:
+    """Writes a day's mails as files and commits nothing. See `planning.dry_run`."""
+    from chengxin.warn import planning
+
+    return planning.dry_run(house, as_of, folder)

@@ -69,7 +69,7 @@ class Ground:
 def ground(house: House, district: District, as_of: date) -> Ground:
     """What the warnings of a day rest on, from the ledger's harvests and checks."""
     known, _broken = contracts.load_all(house.include_dir / "sources")
-    ages = freshness.ages(house, as_of, district.sources)
+    ages = freshness.ages(house, as_of, [known.get(name, name) for name in district.sources])
     with house.ledger.begin() as session:
         checked_on = session.scalar(
             select(CheckRun.as_of)

@@ -41,7 +41,7 @@ def permit(house: House, as_of: date) -> Permit:
         return Permit(house.mode, None)
     today = beijing_date(house.clock())
     since = today - timedelta(days=1)
-    return Permit("production" if since <= as_of <= today else "rehearsal", since)
+    return Permit("production", since) if since <= as_of <= today else Permit("rehearsal", None)
 
 
 def check_host(mode: Mode, connection: Connection) -> None:

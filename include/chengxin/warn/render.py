@@ -55,13 +55,13 @@ class Envelope:
     @property
     def header_id(self) -> str:
         """The Message-ID: the same for the same message, whatever run made it."""
-        return f"<{self.key[:40]}@{self._domain}>"
+        return f"<{self.key[:32]}@{self._domain}>"
 
     @property
     def thread_id(self) -> str:
         """The References: the same for every message of the thread."""
         digest = hashlib.sha256(f"{self.recipient}\n{self.thread}".encode()).hexdigest()
-        return f"<thread.{digest[:32]}@{self._domain}>"
+        return f"<thread.{digest[:24]}@{self._domain}>"
 
     @property
     def _domain(self) -> str:
@@ -118,7 +118,6 @@ def message(envelope: Envelope, text: Text, at: datetime, attachment: Attachment
     mail["References"] = envelope.thread_id
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "All"
-    mail["X-Chengxin-Key"] = envelope.key
     mail["Content-Language"] = "zh-CN"
     mail.set_content(text.plain, charset="utf-8", cte="base64")
     mail.add_alternative(text.html, subtype="html", charset="utf-8", cte="base64")

@@ -44,6 +44,22 @@ class MailServerError(ChengxinError):
     cause = "mail_server"
 
 
+class DeferredError(MailServerError):
+    """Messages were not accepted for now and wait: send again later.
+
+    `counts` holds what became of the others.
+    """
+
+    def __init__(self, counts: dict[str, int], connection: str, why: str) -> None:
+        self.counts = counts
+        super().__init__(
+            f"{counts['planned']} messages wait: the mail server did not take them",
+            where=f"connection {connection!r}",
+            why=why,
+            remedy="nothing is lost: send again (a task does so by itself); check the mail server if it goes on",
+        )
+
+
 class Line:
     """A connection to the mail server, opened on first use and again after it broke.
 
@@ -58,8 +74,12 @@ class Line:
     def __enter__(self) -> Line:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        # In the middle of a conversation a polite farewell would only wait for an answer that cannot come.
+        if error is None:
+            self.close()
+        else:
+            self._drop()
 
     def open(self) -> smtplib.SMTP:
         """The open line.

@@ -71,7 +71,7 @@ def plan(house: House, as_of: date) -> list[str]:
     scope = Scope(district.code, may.mode, as_of, may.since)
     for attempt in range(1, _TRIES + 1):
         try:
-            _commit(house, district, may, as_of, compose(house, as_of))
+            _commit(house, district, may, as_of, compose(house, as_of, district))
             break
         except ConcurrentPlanError:
             if attempt == _TRIES:
@@ -88,9 +88,9 @@ def _commit(house: House, district: District, may: Permit, as_of: date, planned:
             outbox.supersede(session, at, Scope(district.code, may.mode, as_of), may.since)
 
 
-def compose(house: House, as_of: date) -> Planned:
+def compose(house: House, as_of: date, district: District | None = None) -> Planned:
     """The messages of a day, finished, but not committed: what `plan` commits and a dry run writes as files."""
-    district, may = district_of(house), permit(house, as_of)
+    district, may = district or district_of(house), permit(house, as_of)
     words, templates = load_words(house, district), Templates(house.include_dir / "mail")
     scope = Scope(district.code, may.mode, as_of, may.since)
     with house.ledger.begin() as session:

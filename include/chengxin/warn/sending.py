@@ -11,26 +11,10 @@ from chengxin.ledger.outbox import Claimed, Scope
 from chengxin.settings import House
 from chengxin.warn import holder, modes
 from chengxin.warn.modes import Permit
-from chengxin.warn.smtp import Answer, Line, MailServerError
+from chengxin.warn.smtp import Answer, DeferredError, Line, MailServerError
 from chengxin.warn.words import district_of
 
 _COUNTED = ("sent", "refused", "unknown", "planned")
-
-
-class DeferredError(MailServerError):
-    """Messages were not accepted for now and wait: send again later.
-
-    `counts` holds what became of the others.
-    """
-
-    def __init__(self, counts: dict[str, int], connection: str, why: str) -> None:
-        self.counts = counts
-        super().__init__(
-            f"{counts['planned']} messages wait: the mail server did not take them",
-            where=f"connection {connection!r}",
-            why=why,
-            remedy="nothing is lost: send again (a task does so by itself); check the mail server if it goes on",
-        )
 
 
 def send(house: House, as_of: date, department: str) -> dict[str, int]:

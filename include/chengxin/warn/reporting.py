@@ -25,7 +25,7 @@ from chengxin.settings import House
 from chengxin.warn import modes
 from chengxin.warn.guard import Ground, SourceAge, ground
 from chengxin.warn.render import Envelope, Templates, message
-from chengxin.warn.send import deliver
+from chengxin.warn.sending import deliver
 from chengxin.warn.words import Words, district_of
 from chengxin.warn.words import load as load_words
 
