@@ -217,6 +217,29 @@ def test_the_window_may_be_as_narrow_as_it_likes(
 
 
 @FAST
+@given(
+    records=st.lists(
+        st.dictionaries(
+            st.sampled_from(["code", "name"]), JSON | st.floats(allow_nan=False, allow_infinity=False), max_size=2
+        )
+        | st.fixed_dictionaries({"code": st.text(max_size=3), "name": st.sampled_from(["虚构", "x\0y", None, True])}),
+        max_size=6,
+    ),
+    stray=st.none() | st.just({"other": 1}) | st.just(7),
+)
+def test_expected_headings_make_a_page_faster_and_no_different(house: House, records: list[Any], stray: Any) -> None:
+    records = [*records, stray] if stray else records
+    text = json.dumps(records)
+    elsewhere = contract({"connector": "http_api", "connection": "portal", "path": "/x"}, columns={"other": "uscc"})
+    assert rows(house, HTTP, page(text)) == rows(house, elsewhere, page(text))
+
+
+def test_a_heading_that_no_record_has_is_not_there(house: House) -> None:
+    (batch,) = batches(house, HTTP, page('[{"name":"a"},{"name":null},{}]'))
+    assert batch.schema.names[:-3] == ["name"]
+
+
+@FAST
 @given(data=st.binary(max_size=200) | st.text(alphabet='{}[]:,"a1 \\\n', max_size=60).map(str.encode))
 def test_noise_ends_in_rows_or_in_an_error_of_ours(house: House, data: bytes) -> None:
     for one in (HTTP, DATABASE, file("json"), file("json", records="a.b")):

@@ -12,7 +12,7 @@ from chengxin.ledger.models import RawObject
 from chengxin.settings import House
 
 
-def contract(read: dict[str, Any]) -> Contract:
+def contract(read: dict[str, Any], columns: dict[str, str] | None = None) -> Contract:
     return Contract.model_validate(
         {
             "name": "subject_registry",
@@ -24,7 +24,7 @@ def contract(read: dict[str, Any]) -> Contract:
             "schedule": "0 1 * * *",
             "max_age": "2d",
             "read": read,
-            "columns": {"code": "uscc", "name": "name"},
+            "columns": columns or {"code": "uscc", "name": "name"},
             "key": ["uscc"],
             "bounds": {"rows": {"min": 0}},
             "keep": "5y",

@@ -28,8 +28,8 @@ def batches(house: House, contract: Contract, raw_object: RawObject) -> Iterator
         raw_object: its hash and its locator.
 
     Yields:
-        Batches with one text column for each heading that the source has there, in its order (null where a record has
-        no value), then `_problem` (text: why the record does not fit its shape; else null), `raw_row` (int32: the
+        Batches with one text column for each heading that the source has there (null where a record has no value),
+        then `_problem` (text: why the record does not fit its shape; else null), `raw_row` (int32: the
         record's place in the raw object, from 0, blank lines not counted) and `raw_sha256` (text). The headings of a
         JSON source are those of the batch's records; a sheet or delimited file without records yields one empty batch
         that shows its headings.
@@ -57,5 +57,20 @@ def batches(house: House, contract: Contract, raw_object: RawObject) -> Iterator
     from chengxin.readers import json_text
 
     if isinstance(read, HttpRead):
-        return json_text.page(house, contract.name, sha256, read.envelope.records, where)
+        return json_text.page(house, contract.name, sha256, read.envelope.records, _headings(contract), where)
     return json_text.lines(house, contract.name, sha256, where)
+
+
+def _headings(contract: Contract) -> list[str]:
+    """Every heading that the contract speaks of, once."""
+    return list(
+        dict.fromkeys(
+            [
+                *contract.columns,
+                *contract.children,
+                *contract.exclude,
+                *contract.combined_headings,
+                *contract.ignore,
+            ]
+        )
+    )

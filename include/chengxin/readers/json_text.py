@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -14,7 +16,7 @@ from chengxin import archive
 from chengxin.contracts import FilesRead
 from chengxin.errors import SourceContentError
 from chengxin.readers.decode import decoded
-from chengxin.readers.rows import MAX_ROWS, from_records, pieces
+from chengxin.readers.rows import MAX_ROWS, batch, from_records, pieces, texts
 from chengxin.settings import House
 
 MAX_RECORD = 16 << 20
@@ -26,20 +28,27 @@ ROWS = 10_000
 _values = msgspec.json.Decoder(float_hook=str)
 
 
-def page(house: House, source: str, sha256: str, records: str, where: str) -> Iterator[pa.RecordBatch]:
-    """The records of one page, `records` being the dotted path to their list.
+def page(
+    house: House, source: str, sha256: str, records: str, headings: Sequence[str], where: str
+) -> Iterator[pa.RecordBatch]:
+    """The records of one page, `records` being the dotted path to their list, `headings` those that may be expected.
 
     Raises:
         SourceContentError: no JSON, or no list there.
     """
     data = archive.get(house, source, sha256)
+    path = tuple(records.split("."))
+    expected = _expected(path, tuple(headings), data, sha256)
+    if expected is not None:
+        yield from pieces(expected)
+        return
     found = _decode(data, where)
-    for name in records.split("."):
+    for name in path:
         found = found.get(name) if isinstance(found, dict) else None
     if not isinstance(found, list):
         raise SourceContentError(f"no list at {records!r}", where=where, remedy="compare `envelope` of the contract")
     if found:
-        yield from pieces(from_records(found, sha256, where, may_hold_nul=b"\\u0000" in data))
+        yield from pieces(from_records(found, sha256, where, may_hold_nul=_may_hold_nul(data)))
 
 
 def lines(house: House, source: str, sha256: str, where: str) -> Iterator[pa.RecordBatch]:
@@ -54,7 +63,7 @@ def lines(house: House, source: str, sha256: str, where: str) -> Iterator[pa.Rec
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _no_json(error, where) from None
     if rows:
-        yield from pieces(from_records(rows, sha256, where, may_hold_nul=b"\\u0000" in data))
+        yield from pieces(from_records(rows, sha256, where, may_hold_nul=_may_hold_nul(data)))
 
 
 def document(house: House, source: str, sha256: str, read: FilesRead, where: str) -> Iterator[pa.RecordBatch]:
@@ -69,6 +78,49 @@ def document(house: House, source: str, sha256: str, read: FilesRead, where: str
     while records := list(islice(elements, min(ROWS, MAX_ROWS))):
         yield from_records(records, sha256, where, first_row=first)
         first += len(records)
+
+
+def _expected(path: tuple[str, ...], headings: tuple[str, ...], data: bytes, sha256: str) -> pa.RecordBatch | None:
+    """The records, where all of them are objects without other headings: most pages, in half the time.
+
+    None: anything else, an empty list and what is no JSON included.
+    """
+    try:
+        found = _decoder(path, headings).decode(data)
+        for _ in path:
+            found = found.c0
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    problems: dict[int, str] = {}
+    may_hold_nul = _may_hold_nul(data)
+    columns = {}
+    for place, heading in enumerate(headings):
+        values = list(map(attrgetter(f"c{place}"), found))
+        if any(value is not msgspec.UNSET for value in values):
+            columns[heading] = texts(values, may_hold_nul, heading, problems)
+    return batch(columns, sha256, problems=problems) if columns else None
+
+
+@lru_cache(maxsize=64)
+def _decoder(path: tuple[str, ...], headings: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
+    fields = {f"c{place}": heading for place, heading in enumerate(headings)}
+    kind: Any = msgspec.defstruct(
+        "Record",
+        [(field, Any, msgspec.UNSET) for field in fields],
+        rename=fields,
+        forbid_unknown_fields=True,
+        # Values of JSON form no cycles.
+        gc=False,
+    )
+    kind = list[kind]
+    for name in reversed(path):
+        kind = msgspec.defstruct("Level", [("c0", kind)], rename={"c0": name})
+    return msgspec.json.Decoder(kind, float_hook=str)
+
+
+def _may_hold_nul(data: bytes) -> bool:
+    # A single byte is found ten times as fast, and most pages hold no backslash at all.
+    return b"\\" in data and b"\\u0000" in data
 
 
 def _decode(data: bytes, where: str) -> Any:

@@ -25,7 +25,6 @@ NUL_SIGN = "\N{SYMBOL FOR NULL}"
 """Stands in a text for a NUL, which no text should hold and many tools stumble over."""
 
 _STRING = pa.string()
-_TEXT_TYPES = {str, type(None)}
 
 
 def check_headings(headings: Sequence[str], where: str) -> None:
@@ -121,10 +120,12 @@ def texts(values: Sequence[Any], may_hold_nul: bool, heading: str, problems: dic
         heading: for the problems.
         problems: row → what is wrong with it; added to.
     """
-    if not set(map(type, values)) <= _TEXT_TYPES:
-        values = [value if type(value) is str else text(value) for value in values]
     try:
         column = pa.array(values, _STRING)
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        return texts(
+            [value if type(value) is str else text(value) for value in values], may_hold_nul, heading, problems
+        )
     except UnicodeEncodeError:
         # Half of a surrogate pair: legal as a JSON escape, but no character.
         values = [value and value.encode("utf-8", "replace").decode() for value in values]
@@ -167,7 +168,9 @@ def mark_repeated_headings(columns: Mapping[str, pa.Array], problems: dict[int, 
 
 def text(value: Any) -> str | None:
     """A value as text: numbers as they are written, dates in ISO 8601, lists and objects as JSON."""
-    if value is None or isinstance(value, str):
+    if value is None or value is msgspec.UNSET:
+        return None
+    if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
