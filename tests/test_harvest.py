@@ -377,6 +377,21 @@ def test_killed_anywhere_the_rerun_doubles_nothing(
     assert (again["published"], again["unchanged"]) == (0, 3)
 
 
+def test_a_killed_day_is_ended_before_the_next_is_compared(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    source.run(SUNDAY, [entry(0), entry(1), entry(2)])
+    source.deliver(MONDAY, [entry(0, why="周一"), entry(1), entry(2)])
+    with monkeypatch.context() as patch:
+        _kill_at(patch, source.house, "planned")
+        with pytest.raises(Killed):
+            harvest.run(source.house, "entries", MONDAY)
+    killed = source.last().id
+    outcome = source.run(TUESDAY, [entry(0), entry(1), entry(2)])
+    assert source.row(killed).state == "published"
+    assert (outcome["published"], outcome["unchanged"]) == (1, 2)
+    assert source.reasons(MONDAY)["第0号"] == "周一"
+    assert source.reasons(TUESDAY)["第0号"] == "未报年报"
+
+
 def _kill_at(patch: pytest.MonkeyPatch, house: House, instant: str) -> None:
     from chengxin.lake import Lake
     from chengxin.publish import Publication

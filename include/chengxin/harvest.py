@@ -124,6 +124,10 @@ def publish(house: House, harvest_id: int) -> dict[str, Any]:
             if not planned:
                 harvest.state, harvest.cause, harvest.message, harvest.finished_at = "fetched", None, None, None
                 harvest.contract_sha256 = contract.sha256
+            others = [] if planned else _planned(session, source)
+        # A killed harvest of another day must be in the lake before this one is compared with the lake.
+        for other in others:
+            _commit(house, other)
         if not planned:
             try:
                 _prepare(house, contract, harvest_id)
@@ -298,6 +302,14 @@ def _unfinished(session: Session, house: House, contract: Contract, as_of: date)
     if failed:
         harvest.state, harvest.cause, harvest.message, harvest.finished_at = "fetching", None, None, None
     return harvest
+
+
+def _planned(session: Session, source: str) -> list[int]:
+    """Harvests of a source that are past the point of no return and not committed, oldest first."""
+    waiting = session.scalars(
+        select(Harvest).where(Harvest.source == source, Harvest.state == "fetched").order_by(Harvest.id)
+    )
+    return [harvest.id for harvest in waiting if "files" in harvest.detail]
 
 
 def _later(session: Session, source: str, as_of: date) -> date | None:
