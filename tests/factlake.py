@@ -58,9 +58,16 @@ class FactLake:
         self.house = house
 
     def put(
-        self, table: str, on: date, rows: Iterable[Mapping[str, Any]], source: str | None = None, *, gone: bool = False
+        self,
+        table: str,
+        on: date,
+        rows: Iterable[Mapping[str, Any]],
+        source: str | None = None,
+        *,
+        gone: bool = False,
+        raw: tuple[str, int] | None = None,
     ) -> int:
-        """Publishes rows as seen on a day; `gone`: as tombstones. Returns the commit's seq."""
+        """Publishes rows as seen on a day; `gone`: as tombstones; `raw`: their file and first row. Returns the seq."""
         source = source or SOURCES[table]
         content = TABLES[table].columns
         with self.house.ledger.begin() as session:
@@ -79,8 +86,8 @@ class FactLake:
                 "observed_on": on,
                 "seq": commit.seq,
                 "source": source,
-                "raw_sha256": f"{commit.seq:064x}",
-                "raw_row": number,
+                "raw_sha256": raw[0] if raw else f"{commit.seq:064x}",
+                "raw_row": raw[1] + number if raw else number,
                 "row_hash": "",
                 "removed": gone,
             }
@@ -97,9 +104,7 @@ class FactLake:
         """Says that a source was harvested for a day."""
         with self.house.ledger.begin() as session:
             now: datetime = self.house.clock()
-            session.add(
-                Harvest(source=source, as_of=on, state="published", contract_sha256="0" * 64, started_at=now)
-            )
+            session.add(Harvest(source=source, as_of=on, state="published", contract_sha256="0" * 64, started_at=now))
 
     def fresh(self, on: date, *sources: str) -> None:
         """Says that every source (or these) was harvested for a day, whatever it brought."""
