@@ -89,9 +89,14 @@ def _batches(file: IO[bytes], sha256: str, read: FilesRead, where: str) -> Itera
             f"no headings in row {read.header_row}", where=where, remedy="correct `header_row` of the contract"
         )
     check_headings([name for name in names if name], where)
-    # Without their computed values the same cells show their formulas.
-    uncomputed = _sheet(file, read, where, computed=False).iter_rows(read.header_row + 1, values_only=True)
-    numbered = zip(rows, uncomputed, strict=False) if formulas else ((row, ()) for row in rows)
+    numbered: Iterator[tuple[_Row, _Row]] = ((row, ()) for row in rows)
+    if formulas:
+        # Without their computed values the same cells show their formulas.
+        numbered = zip(
+            rows,
+            _sheet(file, read, where, computed=False).iter_rows(read.header_row + 1, values_only=True),
+            strict=False,
+        )
     filled = ((row, formula) for row, formula in numbered if any(_filled(value) for value in (*row, *formula)))
     done = 0
     while part := list(islice(filled, ROWS)):
