@@ -164,9 +164,7 @@ class Publication:
         )
         self._sql(f"CREATE TEMP TABLE {name}_gone AS {self._gone(name)}")
         restored = self._restore(name) if self.later else 0
-        new, changed = self._sql(
-            f"SELECT count(*) FILTER (is_new), count(*) FILTER (NOT is_new) FROM {name}_change"
-        )[0]
+        new, changed = self._sql(f"SELECT count(*) FILTER (is_new), count(*) FILTER (NOT is_new) FROM {name}_change")[0]
         return Change(
             known=self._number(f"SELECT count(*) FROM {name}_current"),
             new=new,

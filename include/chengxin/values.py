@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 from chengxin import identity, moments
 from chengxin.arrays import NULL, TEXT, Bools, Problems, content, has_digit_run, mask
 
-OK, UNREADABLE, UNKNOWN_WORD, GARBLED, TOO_LONG, PERSONAL_ID, CODE = 0, 1, 2, 3, 4, 5, 10
-"""Problem codes. `CODE` + n: the n-th of `identity.REASONS`."""
+OK, UNREADABLE, UNKNOWN_WORD, GARBLED, TOO_LONG, PERSONAL_ID, NORMALISED, CODE = 0, 1, 2, 3, 4, 5, 6, 10
+"""Problem codes. `NORMALISED`: a valid code that came in another form, the only one that comes with a value.
+`CODE` + n: the n-th of `identity.REASONS`."""
 
 TEXT_LIMIT = 4_000
 """Characters in one cell; more is no field of a record but a file in the wrong place."""
@@ -68,7 +69,9 @@ def codes(column: pa.Array) -> tuple[pa.Array, Problems]:
     reason = place.to_numpy(zero_copy_only=False).astype(np.int8)
     problems = np.where(reason >= 0, reason + CODE, OK).astype(np.int8)
     problems[reason == identity.REASONS.index("EMPTY")] = OK
-    return checked["normalized"].combine_chunks(), problems
+    normal = checked["normalized"].combine_chunks()
+    problems[mask(pc.not_equal(normal, column))] = NORMALISED
+    return normal, problems
 
 
 def dates(column: pa.Array) -> tuple[pa.Array, Problems]:

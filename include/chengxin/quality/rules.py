@@ -15,7 +15,7 @@ from chengxin.contracts import FACT_TABLES
 from chengxin.errors import ConfigError
 from chengxin.normalise import CODES
 from chengxin.tables import Table
-from chengxin.values import CODE, GARBLED, PERSONAL_ID, TOO_LONG, UNKNOWN_WORD, UNREADABLE
+from chengxin.values import CODE, GARBLED, NORMALISED, PERSONAL_ID, TOO_LONG, UNKNOWN_WORD, UNREADABLE
 from chengxin.yamlfile import Strict
 
 Severity = Literal["error", "warning"]
@@ -100,16 +100,18 @@ def families(table: Table, lenient: tuple[str, ...]) -> tuple[Family, ...]:
     def of_type(*types: tables.Type) -> tuple[str, ...]:
         return tuple(name for name in strict if table.column(name).type in types and name not in CODES)
 
+    code_fields = tuple(name for name in names if name in CODES)
     every = (
         Family(READABLE, "error", "记录不完整，无法拆分为字段"),
         Family(HEADING, "error", "表头行混入数据"),
         Family("text.personal_id", "error", "字段中含有公民身份号码，不予保存", strict, (PERSONAL_ID,)),
         Family(REQUIRED, "error", "必填字段为空", names),
-        Family(CODE_VALID, "error", "统一社会信用代码不合法", tuple(n for n in strict if n in CODES), (CODE,)),
+        Family(CODE_VALID, "error", "统一社会信用代码不合法", tuple(n for n in code_fields if n in strict), (CODE,)),
         Family("date.readable", "error", "日期无法识别", of_type("date", "timestamp"), (UNREADABLE,)),
         Family("number.readable", "error", "数值无法识别", of_type(*_NUMBERS), (UNREADABLE,)),
         Family("word.known", "error", "代码值不在对照表中", strict, (UNKNOWN_WORD,)),
         Family("text.clean", "error", "文字有乱码或过长", of_type("string"), (GARBLED, TOO_LONG)),
+        Family("code.normal_form", "warning", "代码的全角、小写或空格已整理", code_fields, (NORMALISED,)),
         Family("field.lenient", "warning", "值无法识别，已置空", lenient, _ANY_VALUE),
     )  # fmt: skip
     return tuple(family for family in every if family.fields or not family.problems)
