@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
@@ -29,10 +30,21 @@ def read(path: Path) -> Any:
     Raises:
         ConfigError: unreadable, not YAML, or a key stands twice.
     """
+    return _parse(path, _text(path))
+
+
+def _text(path: Path) -> str:
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+        return path.read_text("utf-8")
     except FileNotFoundError:
         raise ConfigError("no such file", where=str(path)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError("not UTF-8", where=str(path), why=str(error), remedy="save the file as UTF-8") from None
+
+
+def _parse(path: Path, text: str) -> Any:
+    try:
+        return YAML(typ="safe", pure=True).load(text)
     except DuplicateKeyError as error:
         raise ConfigError(
             "a key stands twice",
@@ -44,8 +56,6 @@ def read(path: Path) -> Any:
         raise ConfigError(
             "not valid YAML", where=_place(path, error), why=str(getattr(error, "problem", error))
         ) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError("not UTF-8", where=str(path), why=str(error), remedy="save the file as UTF-8") from None
 
 
 def load(path: Path, model: type[M], content: Any = None) -> M:
@@ -59,7 +69,19 @@ def load(path: Path, model: type[M], content: Any = None) -> M:
     Raises:
         ConfigError: with every fault of the file, each with its key and what is allowed there.
     """
-    value = read(path) if content is None else content
+    if content is None:
+        return cast(M, _loaded(path, _text(path), model))
+    return _modelled(path, model, content)
+
+
+@lru_cache(maxsize=1024)
+def _loaded(path: Path, text: str, model: type[BaseModel]) -> BaseModel:
+    # A stage reads the same few files for every department; parsing them takes far longer than reading. The models
+    # are frozen, and a file that changed has another text.
+    return _modelled(path, model, _parse(path, text))
+
+
+def _modelled(path: Path, model: type[M], value: Any) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
