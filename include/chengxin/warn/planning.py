@@ -154,6 +154,10 @@ def _annual_reports(day: _Day, signals: Signals) -> Iterator[Draft]:
     done = {
         (each.department, each.role, each.kind) for each in said if each.stage == stage.name and not _renews(each, day)
     }
+    told = [each for each in said if each.stage == stage.name and each.kind == "countdown"]
+    if told and not any(_renews(each, day) for each in told):
+        # Planned in one transaction for every desk: who comes to be due after it hears at the next stage.
+        return
     if not day.ground.lists_may_go:
         signals.lists_withheld = True
         if stage.send_on == day.as_of:
