@@ -88,7 +88,7 @@ class Chunk:
 
     def mark(self, which: Bools, why: str) -> Chunk:
         """The same chunk with a problem on some records, where they have none yet."""
-        said = pa.array(np.where(which, why, None), TEXT)
+        said = pc.if_else(pa.array(which), pa.scalar(why, TEXT), NULL)
         problem = pc.coalesce(column(self.records, "_problem"), said)
         others = [name for name in self.records.column_names if name != "_problem"]
         return Chunk(self.records.select(others).append_column("_problem", problem), self.record)
