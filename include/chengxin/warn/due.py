@@ -95,7 +95,7 @@ def due(
     routed = connection.create_table(f"due_{uuid4().hex}", desks, temp=True)
     result = Due(unrouted=_unrouted(connection, routed, district))
     streets = _streets(connection, routed, district)
-    lists = _lists(connection, lake, routed, as_of, limit)
+    lists = _lists(connection, lake, routed, as_of, limit) if streets else {}
     changes = _changes(connection, lake, district, as_of, report_year, routed, since)
     for department in sorted({*streets, *changes}):
         table = streets.get(department, _empty_streets())
