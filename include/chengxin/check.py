@@ -7,6 +7,7 @@ subject's annual report at once, and appends what changed. The same facts under 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -212,7 +213,7 @@ def judge(
         table: the operator's working days.
         name: prefix of the temporary tables.
     """
-    advised = compile.advise(rules, linked.facts, stale)
+    advised = compile.advise(rules, linked.facts, stale, functools.partial(engine.keep, connection))
     finding = _findings(advised.findings, linked)
     advice = _advice(advised.advice, linked.applicants, rules, district)
     filing = _filings(rules, linked, as_of, table)

@@ -92,7 +92,9 @@ def link(house: House, connection: Connection, district: District, as_of: date, 
     names = _unique_names(subjects)
     applicants = engine.keep(connection, "applicants", _applicants(known, subjects, names, district, as_of))
     reports = _credit_reports(connection, known, names if "credit_report" in district.resolve_names else None)
-    linked_reports = engine.keep(connection, "reports", _reports(known, reports, applicants, as_of))
+    reports = engine.keep(connection, "credit_reports", _with_filing(reports, known["agency"], as_of))
+    consents = engine.keep(connection, "consents", _live(known["consent"], as_of))
+    linked_reports = engine.keep(connection, "reports", _reports(reports, consents, applicants))
     linked_records = engine.keep(
         connection, "records", _records(house, connection, known, applicants, district, as_of, point)
     )
@@ -204,30 +206,25 @@ def _credit_reports(connection: Connection, known: Mapping[str, ibis.Table], nam
     return reports.mutate(uscc=reports.uscc.coalesce(reports.found)).drop("found")
 
 
-def _reports(known: Mapping[str, ibis.Table], reports: ibis.Table, applicants: ibis.Table, as_of: date) -> ibis.Table:
-    """Applicants × their reports, with what four（二） and four（三） ask of each."""
+def _live(consents: ibis.Table, as_of: date) -> ibis.Table:
+    """The consents to read a credit report that are live on a day."""
     day = ibis.literal(as_of)
-    filed = _filed(known["agency"], reports, as_of)
-    reports = reports.left_join(filed, "evidence_id").drop("evidence_id_right")
-    reports = reports.select(
-        "evidence_id", "source", "issue_date", "valid_to", "scale", "grade", "position",
-        about=reports.uscc,
-        for_matter=reports.matter_id,
-        handed_in_by=reports.handed_in_by.coalesce(reports.uscc),
-        agency_filed=reports.filed.fill_null(False),
-    )  # fmt: skip
-    who = applicants.select("matter_id", "department", applicant_id="advice_id", applicant="uscc")
-    pairs = [who.inner_join(reports, who.applicant == reports[side]) for side in ("about", "handed_in_by")]
-    rows = ibis.union(*pairs, distinct=True)
-    rows = rows.filter(rows.for_matter.isnull() | (rows.for_matter == rows.matter_id))
-
-    consents = known["consent"]
     live = consents.filter(
         consents.item == REPORT_ITEM,
         consents.given_on <= day,
         consents.withdrawn_on.isnull() | (consents.withdrawn_on > day),
         consents.expires_on.isnull() | (consents.expires_on >= day),
     )
+    return live.select("uscc", "matter_id", "recipient").distinct()
+
+
+def _reports(reports: ibis.Table, live: ibis.Table, applicants: ibis.Table) -> ibis.Table:
+    """Applicants × their reports, with what 四（二） and 四（三） ask of each."""
+    who = applicants.select("matter_id", "department", applicant_id="advice_id", applicant="uscc")
+    pairs = [who.inner_join(reports, who.applicant == reports[side]) for side in ("about", "handed_in_by")]
+    rows = ibis.union(*pairs, distinct=True)
+    rows = rows.filter(rows.for_matter.isnull() | (rows.for_matter == rows.matter_id))
+
     # A consent names the matter, the recipient, or both; what it names must fit.
     named = {
         "both": (live.matter_id.notnull() & live.recipient.notnull(), ["matter_id", "department"]),
@@ -245,8 +242,8 @@ def _reports(known: Mapping[str, ibis.Table], reports: ibis.Table, applicants: i
     )  # fmt: skip
 
 
-def _filed(agencies: ibis.Table, reports: ibis.Table, as_of: date) -> ibis.Table:
-    """Reports whose agency was filed when they were issued: `evidence_id`, `filed`.
+def _with_filing(reports: ibis.Table, agencies: ibis.Table, as_of: date) -> ibis.Table:
+    """What linking asks of a report, and whether its agency was filed when it was issued.
 
     A filing without a date counts as filed all along; a report without a date is judged on the day.
     """
@@ -256,7 +253,15 @@ def _filed(agencies: ibis.Table, reports: ibis.Table, as_of: date) -> ibis.Table
         both.filed_on.isnull() | (both.filed_on <= both.on),
         both.cancelled_on.isnull() | (both.cancelled_on >= both.on),
     )
-    return both.select("evidence_id").distinct().mutate(filed=True)
+    filed = both.select("evidence_id").distinct().mutate(filed=True)
+    reports = reports.left_join(filed, "evidence_id").drop("evidence_id_right")
+    return reports.select(
+        "evidence_id", "source", "issue_date", "valid_to", "scale", "grade", "position",
+        about=reports.uscc,
+        for_matter=reports.matter_id,
+        handed_in_by=reports.handed_in_by.coalesce(reports.uscc),
+        agency_filed=reports.filed.fill_null(False),
+    )  # fmt: skip
 
 
 def _records(

@@ -39,7 +39,12 @@ def bit_or(bits: int) -> int:
     raise NotImplementedError
 
 
-def advise(policy: Policy, facts: Facts, stale: Mapping[str, Stale] | None = None) -> Advised:
+def advise(
+    policy: Policy,
+    facts: Facts,
+    stale: Mapping[str, Stale] | None = None,
+    keep: Callable[[str, ir.Table], ir.Table] = lambda _, rows: rows,
+) -> Advised:
     """What the policy says about each applicant, in both readings, lazily.
 
     Args:
@@ -47,6 +52,7 @@ def advise(policy: Policy, facts: Facts, stale: Mapping[str, Stale] | None = Non
         facts: the batch.
         stale: sources that are too old → what they feed. Their findings lose their effect, and every applicant gets
             CANNOT_TELL, which only a more severe finding of a fresh source outranks.
+        keep: called with a word and rows that are read more than once: may compute them and keep the result.
     """
     book = Codebook(policy)
     old = {
@@ -55,7 +61,7 @@ def advise(policy: Policy, facts: Facts, stale: Mapping[str, Stale] | None = Non
         if (tables := tuple(table for table in about.tables if table in policy.stale.tables))
     }
     compiled = _Compiler(policy, book, old)
-    applicants = compiled.applicants(facts.applicants)
+    applicants = keep("applicants", compiled.applicants(facts.applicants))
     judged = applicants.filter(applicants.gate.isnull())
     found = [
         compiled.gates(applicants),
@@ -72,6 +78,7 @@ def advise(policy: Policy, facts: Facts, stale: Mapping[str, Stale] | None = Non
         rank_written=findings.lost.ifelse(0, findings.rank_written),
         rank_guarded=findings.lost.ifelse(0, findings.rank_guarded),
     )
+    findings = keep("findings", findings)
     return Advised(compiled.findings(findings), compiled.advice(applicants, findings))
 
 
