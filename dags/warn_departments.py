@@ -21,7 +21,7 @@ sends them.
 
 from airflow.sdk import dag, task
 
-from chengxin.dagtools import ADVICE, HOUSE, as_of, house
+from chengxin.dagtools import ADVICE, HOUSE, as_of, failed_tasks, house
 
 
 @dag(
@@ -50,14 +50,15 @@ def warn_departments():
 
         return warn.send(house(), as_of(context), department)
 
-    # Whatever happened before it: silence would look like a quiet day.
-    @task(trigger_rule="all_done")
+    @task
     def report(**context):
         from chengxin import warn
 
-        warn.report(house(), as_of(context), None)
+        return warn.report(house(), as_of(context), failed_tasks(context))
 
-    send.expand(department=plan()) >> report()
+    # A teardown runs whatever happened before it (silence would look like a quiet day), and does not make a run whose
+    # sending failed look like a success.
+    send.expand(department=plan()) >> report().as_teardown(on_failure_fail_dagrun=True)
 
 
 warn_departments()

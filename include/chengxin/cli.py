@@ -16,10 +16,14 @@ from rich.console import Console
 
 from chengxin.clock import beijing_date
 from chengxin.errors import ChengxinError, ConfigError, ConnectionNotFoundError
+from chengxin.policy import cli as policy_commands
 from chengxin.settings import House
 
 DEMO_DAY = "2026-06-15"
 """A Monday, 15 days before the annual reports fall due: a stage of the countdown."""
+
+OPERATOR = "operator"
+"""Who asks by default: sees what no single department may see, masked."""
 
 
 class App(typer.Typer):
@@ -36,6 +40,8 @@ class App(typer.Typer):
 
 app = App(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
 policy = typer.Typer(no_args_is_help=True, help="The policy files.")
+policy.command()(policy_commands.diff)
+policy.command()(policy_commands.docs)
 app.add_typer(policy, name="policy")
 
 AsOf = Annotated[
@@ -96,22 +102,24 @@ def check(as_of: AsOf = None) -> None:
 @app.command()
 def warn(
     as_of: AsOf = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and render, send nothing")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write the mails as files, commit and send nothing")
+    ] = False,
 ) -> None:
     """Plan the departments' mails and send them. What may be sent is the mode's affair (CHENGXIN_MODE)."""
-    from dataclasses import replace
-
     from chengxin import warn as stage
 
     house = House.from_environment()
-    if dry_run:
-        house = replace(house, mode="rehearsal")
     day, console = _day(house, as_of), _console()
+    if dry_run:
+        folder = house.var / "dry-run" / day.isoformat()
+        console.print(f"{len(stage.dry_run(house, day, folder))} mails written to {folder}")
+        return
     departments = stage.plan(house, day)
     console.print(f"mode {house.mode}: messages for {len(departments)} departments")
     for department in departments:
         console.print(f"{department}: {_counts(stage.send(house, day, department))}")
-    stage.report(house, day, None)
+    stage.report(house, day)
 
 
 @app.command()
@@ -151,12 +159,15 @@ def sources() -> None:
 
 @app.command()
 def explain(
-    finding: Annotated[str, typer.Argument(help="An advice or finding id, or its first characters")],
+    id_prefix: Annotated[str, typer.Argument(metavar="ID", help="An advice or finding id, or its first characters")],
+    viewer: Annotated[str, typer.Option(help="Code of the department that asks; it decides what is masked")] = OPERATOR,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON")] = False,
 ) -> None:
     """Say why: facts, rule, clause, parameters, the other reading, raw file and row."""
     from chengxin import evidence
 
-    typer.echo(str(evidence.explain(House.from_environment(), finding)))
+    explanation = evidence.explain(House.from_environment(), id_prefix, viewer)
+    typer.echo(explanation.to_json() if as_json else str(explanation))
 
 
 @app.command()
@@ -255,10 +266,42 @@ def trial(data: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -
 @app.command()
 def docs() -> None:
     """Write the generated pages: docs/DAGS.md, docs/DATA.md, docs/POLICY.md."""
-    from chengxin import docs as pages
+    import os
+    import tempfile
 
-    for file in pages.write(_root()):
-        typer.echo(file)
+    from chengxin import contracts
+    from chengxin import docs as data
+    from chengxin.policy import cases as policy_cases
+    from chengxin.policy import docs as policy_page
+
+    with tempfile.TemporaryDirectory() as home:
+        # Airflow makes its folders where it is told to, on import.
+        os.environ["AIRFLOW_HOME"] = home
+        from chengxin.dagtools import catalogue
+
+        house = House.from_environment()
+        os.environ["CHENGXIN_DISTRICT"] = house.district
+        good, bad = contracts.load_all(house.include_dir / "sources")
+        for error in bad.values():
+            raise error
+        pages = {
+            "DAGS.md": catalogue.text(catalogue.load(house.root / "dags")),
+            "DATA.md": data.data(good),
+            "POLICY.md": policy_page.page(policy_cases.document()),
+        }
+    for name, text in pages.items():
+        (house.root / "docs" / name).write_text(text, "utf-8")
+        typer.echo(house.root / "docs" / name)
+
+
+@app.command()
+def maintain() -> None:
+    """Verify the ledger's chain of acts, and count stray files of the lake."""
+    from chengxin import maintain as stage
+
+    house, console = House.from_environment(), _console()
+    console.print(_counts(stage.verify_chain(house)))
+    console.print("stray files:", _counts(stage.orphans(house)) or "none")
 
 
 def _root() -> Path:

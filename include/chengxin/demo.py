@@ -75,16 +75,18 @@ class Day:
     seconds: dict[str, float] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
-    def run(self) -> Summary:
+    def run(self, sources: Sequence[str] | None = None) -> Summary:
         """Harvests, checks, warns, each through Airflow's scheduler.
+
+        Args:
+            sources: what to harvest; None: all of the district.
 
         Returns:
             What the ledger says about the day. Failed runs stand in `failures`.
         """
         conf = {"as_of": self.as_of.isoformat()}
         with self.stage("harvest"):
-            sources = districts.load(self.house.include_dir / "districts" / f"{self.house.district}.yml").sources
-            self.follow({f"harvest__{source}": conf for source in sources})
+            self.follow({f"harvest__{source}": conf for source in sources or _sources(self.house)})
         with self.stage("check"):
             known = {run.run_id for run in self.airflow.api.runs("warn_departments")}
             self.follow({"check_matters": conf})
@@ -242,8 +244,11 @@ def _stay(today: Day) -> None:
 
 
 def _expected(house: House) -> set[str]:
-    sources = districts.load(house.include_dir / "districts" / f"{house.district}.yml").sources
-    return {"check_matters", "warn_departments", *(f"harvest__{source}" for source in sources)}
+    return {"check_matters", "warn_departments", *(f"harvest__{source}" for source in _sources(house))}
+
+
+def _sources(house: House) -> Sequence[str]:
+    return districts.load(house.include_dir / "districts" / f"{house.district}.yml").sources
 
 
 def _all_read(airflow: LocalAirflow, dag_ids: set[str]) -> bool:

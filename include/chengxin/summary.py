@@ -11,9 +11,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from chengxin.ledger.messages import Message
+from chengxin import warn
 from chengxin.ledger.models import CheckRun, Harvest
 from chengxin.settings import House
 
@@ -104,20 +104,6 @@ def summarise(house: House, as_of: date, seconds: Mapping[str, float]) -> Summar
             .where(CheckRun.district == house.district, CheckRun.as_of == as_of)
             .order_by(CheckRun.id.desc())
         ).first()
-        states = dict(
-            session.execute(
-                select(Message.state, func.count())
-                .where(
-                    Message.district == house.district,
-                    Message.as_of == as_of,
-                    Message.mode == house.mode,
-                    Message.state != "superseded",
-                )
-                .group_by(Message.state)
-            )
-            .tuples()
-            .all()
-        )
     return Summary(
         as_of=as_of,
         sources={
@@ -125,7 +111,7 @@ def summarise(house: House, as_of: date, seconds: Mapping[str, float]) -> Summar
             for source, harvest in sorted(harvests.items())
         },
         advice=dict(sorted(check.counts.get("advice", {}).items())) if check else {},
-        mails={"planned": sum(states.values()), **{state: states.get(state, 0) for state in MAIL_STATES}},
+        mails=warn.summary(house, as_of),
         seconds=dict(seconds),
         states={source: harvest.state for source, harvest in harvests.items()},
     )

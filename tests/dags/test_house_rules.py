@@ -83,7 +83,9 @@ def test_check_runs_by_the_clock_and_warns_by_its_event(dags: dict[str, Any]) ->
     assert check.timetable.expression == "30 6,12,17 * * *"
     assert [asset.name for asset in check.get_task("check").outlets] == ["lake://advice"]
     assert [asset.name for asset in warn.timetable.asset_condition.objects] == ["lake://advice"]
-    assert warn.get_task("report").trigger_rule == "all_done"
+    # The report goes out whatever happened, and hides no failure.
+    assert warn.get_task("report").is_teardown
+    assert warn.get_task("report").on_failure_fail_dagrun
     assert warn.get_task("send").upstream_task_ids == {"plan"}
 
 

@@ -1,13 +1,14 @@
 """What DAG files need from the library, and the only part of it that imports Airflow.
 
 A DAG file is schedule, wiring and docstring; each task is one call into the library. From here come the day a run
-speaks for (`as_of`), the house with Airflow's own connections (`house`), what every DAG has in common (`HOUSE`,
-`schedule`, `tags`, assets) and the factory of the harvest DAGs (`harvest_dags`).
+speaks for (`as_of`), what became of its tasks (`failed_tasks`), the house with Airflow's own connections (`house`),
+what every DAG has in common (`HOUSE`, `schedule`, assets) and the factory of the harvest DAGs (`harvest_dags`).
 """
 
 from chengxin.dagtools.common import ADVICE, HOUSE, fact_assets, lake_asset, schedule
 from chengxin.dagtools.days import as_of
 from chengxin.dagtools.harvests import harvest_dags
 from chengxin.dagtools.house import house
+from chengxin.dagtools.runs import failed_tasks
 
-__all__ = ["ADVICE", "HOUSE", "as_of", "fact_assets", "harvest_dags", "house", "lake_asset", "schedule"]
+__all__ = ["ADVICE", "HOUSE", "as_of", "fact_assets", "failed_tasks", "harvest_dags", "house", "lake_asset", "schedule"]
