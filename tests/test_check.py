@@ -364,7 +364,7 @@ def test_every_finding_belongs_to_an_advice_and_every_sanction_has_evidence(chec
     for row in checked.findings:
         assert row["advice_id"] in ids
         assert row["clause"]
-        if row["effect"] in ("EXCLUDE", "RESTRICT", "REVIEW"):
+        if row["effect"] in ("EXCLUDE", "RESTRICT", "REVIEW", "INPUT_ERROR", "NOT_APPLICABLE"):
             assert None not in (row["evidence_key"], row["evidence_sha256"], row["evidence_seq"])
 
 

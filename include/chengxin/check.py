@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import ibis
 from sqlalchemy import func, select
@@ -27,6 +27,7 @@ from chengxin.ledger.models import CheckRun, Commit
 from chengxin.linking import Linked
 from chengxin.policy import Policy, annual, compile
 from chengxin.policy.facts import Stale
+from chengxin.policy.vocabulary import GateEffect
 from chengxin.settings import House
 from chengxin.tables import ADVICE, FACTS, FILING_STATUS, FINDING
 
@@ -233,8 +234,8 @@ def _findings(found: ibis.Table, linked: Linked) -> ibis.Table:
             rows, ["advice_id", "reading", "rule", "clause", "evidence_table", "evidence_source", "evidence_id"]
         )
     )
-    where = linked.applicants.select("advice_id", "matter_id", "applicant_no")
-    rows = rows.inner_join(where, "advice_id")
+    own = ("own_source", "own_key", "own_seq", "own_sha256", "own_row")
+    rows = rows.inner_join(linked.applicants.select("advice_id", "matter_id", "applicant_no", *own), "advice_id")
     evidence = linked.evidence.select(
         "evidence_id",
         evidence_table="table",
@@ -243,7 +244,13 @@ def _findings(found: ibis.Table, linked: Linked) -> ibis.Table:
         evidence_sha256="raw_sha256",
         evidence_row="raw_row",
     )
-    return rows.left_join(evidence, ["evidence_table", "evidence_id"])
+    rows = rows.left_join(evidence, ["evidence_table", "evidence_id"])
+    # What stops all rules rests on the applicant's own row.
+    gate = rows.effect.isin(get_args(GateEffect)).fill_null(False)
+    return rows.mutate(
+        evidence_table=gate.ifelse("applicant", rows.evidence_table),
+        **{f"evidence_{name[4:]}": gate.ifelse(rows[name], rows[f"evidence_{name[4:]}"]) for name in own},
+    )
 
 
 def _advice(advised: ibis.Table, applicants: ibis.Table, rules: Policy, district: District) -> ibis.Table:

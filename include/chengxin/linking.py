@@ -52,7 +52,8 @@ class Linked:
     """The facts of a day."""
 
     applicants: ibis.Table
-    """One row an applicant: `advice_id`, what `advice` keeps of it, and what the policy asks of the matter."""
+    """One row an applicant: `advice_id`, what `advice` keeps of it, what the policy asks of the matter, and where the
+    applicant's own row stands (`own_source`, `own_key`, …)."""
     facts: Facts
     evidence: ibis.Table
     """`table`, `evidence_id` → `source`, `natural_key`, `seq`, `raw_sha256`, `raw_row` of each linked fact."""
@@ -159,7 +160,18 @@ def _applicants(
         applicants = applicants.left_join(names, "name_key").drop("name_key_right")
         gave_none = applicants.uscc_problem.isnull() | (applicants.uscc_problem == "EMPTY")
         applicants = applicants.mutate(uscc=applicants.uscc.coalesce(gave_none.ifelse(applicants.found, ibis.null())))
-    rows = applicants.select("matter_id", "applicant_no", "uscc", "name", "name_key").inner_join(
+    rows = applicants.select(
+        "matter_id",
+        "applicant_no",
+        "uscc",
+        "name",
+        "name_key",
+        own_source="source",
+        own_key="natural_key",
+        own_seq="seq",
+        own_sha256="raw_sha256",
+        own_row="raw_row",
+    ).inner_join(
         matters.select(
             "matter_id",
             "type",
