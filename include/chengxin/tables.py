@@ -247,7 +247,7 @@ ADVICE = _table(
     Column("name", "string", "the applicant's name"),
     Column("department", "string", "the department that holds the matter"),
     Column("matter_type", "string", "the matter's kind"),
-    Column("test_date", "date", "the day the facts were judged at"),
+    Column("test_date", "date", "the day the facts were judged at; null: the day of the check"),
     Column("leading", "string", "the reading that leads in this district"),
     Column("decision", "string", "the leading reading's outcome"),
     Column("until", "date", "the leading reading's end"),
