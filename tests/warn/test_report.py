@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 
 from chengxin import warn
 from chengxin.ledger import acts
+from chengxin.ledger.messages import Message
 from chengxin.settings import House
 
 from .conftest import DAY, Catcher, Scene, body
@@ -92,9 +94,14 @@ def test_old_sources_and_withheld_lists_are_an_alarm(office: House, scene: Scene
 
 def test_rehearsal_plans_it_only(office: House, scene: Scene, catcher: Catcher) -> None:
     scene.ready()
+    scene.advice(DAY, [{"matter_id": "M1"}])
     quiet = replace(office, mode="rehearsal")
+    assert warn.plan(quiet, DAY) == ["zjj"]
     assert warn.report(quiet, DAY) == {"sent": 0, "refused": 0, "unknown": 0, "planned": 1}
     assert catcher.tried == 0
+    with quiet.ledger.begin() as session:
+        subject = session.scalar(select(Message.subject).where(Message.kind == "report"))
+    assert "正常" in str(subject)  # what waits in a rehearsal waits on purpose
 
 
 def test_operators_never_get_a_departments_mail_nor_the_other_way(

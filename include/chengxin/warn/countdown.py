@@ -73,10 +73,10 @@ def subject(occasion: Occasion, whose: str, total: int) -> str:
         return f"【年报公示】{whose}{year}年度年报应报主体已全部报送"
     still = f"{whose}尚有{total}户未报送{year}年度年报"
     if occasion.overdue:
-        return (
-            f"【逾期提醒】{year}年度年报公示已截止：{whose}{total}户未报，"
-            f"预计{_day(occasion.listing_by)}前列入经营异常名录"
-        )
+        # Once that day has passed nobody is told any more what is to be expected of it.
+        ahead = occasion.as_of <= occasion.listing_by
+        what = f"预计{_day(occasion.listing_by)}前列入经营异常名录" if ahead else "请尽快督促补报"
+        return f"【逾期提醒】{year}年度年报公示已截止：{whose}{total}户未报，{what}"
     if left == 0:
         return f"【今日24时截止】{year}年度年报公示：{still}"
     tag = f"【年报公示预警·最后{left}天】" if left <= 3 else "【年报公示预警】"
@@ -244,7 +244,8 @@ def _todo(occasion: Occasion, desk: Desk, role: str, *, cut: bool) -> list[str]:
     if occasion.overdue:
         lines = [
             "请提醒附件名单中的主体尽快补报并公示。",
-            f"逾期未报的企业、农民专业合作社预计{listing}前被列入经营异常名录，个体工商户被标记为经营异常状态。",
+            f"逾期未报的企业、农民专业合作社{'预计' if occasion.as_of <= occasion.listing_by else '应于'}{listing}前"
+            "被列入经营异常名录，个体工商户被标记为经营异常状态；补报后可申请移出或者恢复。",
         ]
     else:
         lines = [

@@ -91,7 +91,7 @@ def _drafts(house: House, district: District, as_of: date, runs: Mapping[str, An
         ).all()
         head = acts.head(session)
     by_state = Counter(str(mail.state) for mail in mails)
-    faults = _faults(words, district, today, harvests, check, mails, runs)
+    faults = _faults(words, district, today, harvests, check, mails, runs, may.mode)
     counts = check.counts if check else {}
     fingerprint = _digest([faults, sorted(by_state.items()), [(name, each.state) for name, each in harvests.items()]])
     failing = sum(not source.sound for source in today.sources)
@@ -164,6 +164,7 @@ def _faults(
     check: CheckRun | None,
     mails: Sequence[Any],
     runs: Mapping[str, Any],
+    mode: str,
 ) -> list[str]:
     """What somebody has to look at: failures of one cause together, each with the sources it hit."""
     titles = {source.name: source.title for source in today.sources}
@@ -194,7 +195,7 @@ def _faults(
             hint = "，不会自动重发，请查对方邮箱或退信后人工处理" if state == "unknown" else f"：{hit[0].last_error}"
             faults.append(f"邮件{label}{len(hit)}封（{_named(boxes)}）{hint}")
     waiting = sum(mail.state in ("planned", "sending") for mail in mails)
-    if waiting:
+    if waiting and mode != "rehearsal":
         faults.append(f"邮件{waiting}封未发出，待下次重试")
     faults += [f"{name}：{value}" for name, value in runs.items()]
     return faults
