@@ -266,3 +266,10 @@ def test_a_draft_policy_in_shadow(house: House, lake: FactLake, tmp_path: Path) 
     assert shadow.advice == {}
     assert "list.black: 1 changed" in str(shadow)
     assert {name: house.lake.snapshot_id(name) for name in TABLES} == before
+
+
+def test_an_empty_lake_is_checked_too(house: House) -> None:
+    counts = check.run(house, MONDAY)
+    assert counts["advice"] == counts["filing"] == counts["findings"] == {}
+    assert counts["seq"] is None
+    assert set(counts["stale"]) == set(check.load_district(house).sources)
