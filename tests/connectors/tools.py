@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 from sqlalchemy import select
 
 from chengxin.connections import Connection
-from chengxin.contracts import Contract
+from chengxin.connectors import http_api
+from chengxin.connectors.intake import Intake
+from chengxin.contracts import Contract, HttpRead
 from chengxin.ledger.models import Harvest, RawObject
 from chengxin.settings import House
 
@@ -125,3 +127,30 @@ class Source:
         return Connection(
             "portal", "http", host=parts.hostname or "", port=parts.port, login="app", password="s3cret-s3cret"
         )
+
+
+PATH = "/api/v1/sczt/jbxx"
+
+
+def http_contract(page_size: int = 10, **more: Any) -> Contract:
+    return contract(
+        {
+            "connector": "http_api",
+            "connection": "sharing_portal",
+            "path": PATH,
+            "paging": {"page_size": page_size},
+            "timeout": 5,
+            **more,
+        }
+    )
+
+
+def fetch_http(house: House, source: Source, harvest_id: int | None = None, **more: Any) -> tuple[int, list[float]]:
+    """Fetches; returns the harvest and the pauses made."""
+    one = http_contract(**more)
+    pauses: list[float] = []
+    house = over(house, source.connection)
+    harvest_id = new_harvest(house) if harvest_id is None else harvest_id
+    assert isinstance(one.read, HttpRead)
+    http_api.fetch(house, one, one.read, AS_OF, Intake(house, one.name, harvest_id), sleep=pauses.append)
+    return harvest_id, pauses
