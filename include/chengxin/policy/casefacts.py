@@ -55,6 +55,9 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
+_WITHDRAWN = ("withdrawn", "revoked", "expired", "已撤回", "撤回", "已失效")
+
+
 class _Coded(NamedTuple):
     """A raw code, to be normalised with all the others."""
 
@@ -198,12 +201,16 @@ def _consent(value: Any, day: date | None, use: str | None, recipient: str | Non
 
 
 def _one_consent(item: Mapping[str, Any], day: date | None) -> dict[str, Any]:
-    live = not any(as_bool(item.get(name)) for name in ("withdrawn", "revoked", "is_withdrawn"))
-    live = live and not any(as_bool(item.get(name)) is False for name in ("active", "live", "consent_active", "valid"))
-    for name in ("withdrawn_on", "withdrawn_at", "revoked_on", "revoked_at"):
-        if item.get(name) is not None:
-            withdrawn = as_date(item[name])
+    live = not any(as_bool(item.get(name)) is False for name in ("active", "live", "consent_active", "valid"))
+    live = live and str(item.get("status") or item.get("state")) not in _WITHDRAWN
+    for name in ("withdrawn", "withdrawn_on", "withdrawn_at", "revoked", "revoked_on", "revoked_at"):
+        value = item.get(name)
+        if value is not None and as_bool(value) is not False:
+            # What is not known to lie in the future has happened.
+            withdrawn = as_date(value)
             live = live and withdrawn is not None and day is not None and withdrawn > day
+    given = as_date(item.get("given_on"))
+    live = live and (given is None or day is None or given <= day)
     expires = as_date(item.get("expires_on") or item.get("valid_to"))
     live = live and (expires is None or day is None or day <= expires)
     recipient = next((item[name] for name in ("recipient", "to_org", "to") if item.get(name)), None)
