@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from alembic import context
 
-from chengxin.ledger import acts, messages, models
+from chengxin.ledger import acts, messages, models, watch
 
 
 def _render(kind: str, value: Any, _context: Any) -> str | Literal[False]:
@@ -13,7 +13,9 @@ def _render(kind: str, value: Any, _context: Any) -> str | Literal[False]:
 
 
 # Importing the modules puts their tables into the metadata.
-assert {acts.Act.__tablename__, messages.Message.__tablename__} <= set(models.Base.metadata.tables)
+assert {acts.Act.__tablename__, messages.Message.__tablename__, watch.SourceState.__tablename__} <= set(
+    models.Base.metadata.tables
+)
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=models.Base.metadata,
