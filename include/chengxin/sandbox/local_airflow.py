@@ -199,9 +199,13 @@ class LocalAirflow:
 
 
 def _inherited() -> dict[str, str]:
-    """The environment without anybody else's Airflow and Chengxin in it."""
+    """The environment without anybody else's Airflow and Chengxin in it.
+
+    And without PYTHONDONTWRITEBYTECODE: each task is a process, and would compile the library anew.
+    """
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("AIRFLOW_", "CHENGXIN_", "_AIRFLOW")) and name not in {"PYTHONPATH"}
+        if not name.startswith(("AIRFLOW_", "CHENGXIN_", "_AIRFLOW"))
+        and name not in {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
     }
