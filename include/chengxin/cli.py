@@ -317,3 +317,7 @@ def _counts(counts: dict[str, Any]) -> str:
         f"{name} {', '.join(f'{key} {number}' for key, number in value.items()) if isinstance(value, dict) else value}"
         for name, value in counts.items()
     )
+
+
+if __name__ == "__main__":
+    app()
