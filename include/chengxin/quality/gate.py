@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from chengxin.errors import ChengxinError
+from chengxin.quality import pages
 from chengxin.quality.judge import Judged, Status
 from chengxin.quality.suites import RUN_VARIABLE
 
@@ -67,6 +68,7 @@ class Gate:
         index = self.run / "index.html"
         if not index.is_file():
             return None
+        pages.close(self.run)
         _share_static(self.run)
         return index
 
