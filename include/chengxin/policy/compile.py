@@ -18,25 +18,16 @@ import ibis
 import ibis.expr.types as ir
 
 from chengxin.policy.codebook import Codebook, small_table
+from chengxin.policy.encoding import EMPTY, NO_END, RANK_STEP, bit_or, date_of, day_number, decode, outcome
 from chengxin.policy.facts import Advised, Facts, Stale
 from chengxin.policy.model import Policy
 from chengxin.policy.predicates import Relation, Scope, holds
 from chengxin.policy.rules import Rule
 from chengxin.policy.vocabulary import ATTRIBUTES, FLAGS, RANK
 
-_NO_END = 99999999
-_RANK_STEP = 100000000
 _ORDER_STEP = 10000000000
 
-_EMPTY = ibis.literal([], type="array<string>")
-
 _FINDING = ("applicant_id", "form", "epoch", "line", "remarks", "last_day", "evidence_id", "source", "lost")
-
-
-@ibis.udf.agg.builtin  # type: ignore[untyped-decorator]
-def bit_or(bits: int) -> int:
-    """The engine's own `bit_or`: DuckDB and Spark both have it."""
-    raise NotImplementedError
 
 
 def advise(
@@ -175,7 +166,7 @@ class _Compiler:
         rows = judged.left_join(given, judged.applicant_id == given.report_applicant)
         rows = rows.mutate(own=(rows.report_code == rows.code).fill_null(False))
         rows = rows.mutate(usable=holds(policy.reports.usable, "report", self.scope(rows)))
-        place = _day_number(rows.issue_date) * _ORDER_STEP + rows.position
+        place = day_number(rows.issue_date) * _ORDER_STEP + rows.position
         rows = rows.mutate(place=rows.usable.ifelse(place, ibis.null("int64")))
         each = rows.group_by("applicant_id").agg(read=rows.place.max(), any_own=rows.own.any())
         rows = rows.join(each, "applicant_id")
@@ -298,9 +289,9 @@ class _Compiler:
         return rows.select(
             "applicant_id", "reading", "rule",
             clause=rows.line_clause.coalesce(rows.own_clause),
-            effect=(rows.rank > 0).ifelse(_outcome(rows.rank), ibis.null("string")),
-            reasons=_decode(rows.reason_bits, book.reasons),
-            flags=_decode(rows.line_flags, FLAGS),
+            effect=(rows.rank > 0).ifelse(outcome(rows.rank), ibis.null("string")),
+            reasons=decode(rows.reason_bits, book.reasons),
+            flags=decode(rows.line_flags, FLAGS),
             until=rows.until,
             evidence_table=absent.ifelse(ibis.null("string"), rows.evidence_table),
             evidence_id=rows.evidence_id,
@@ -326,11 +317,11 @@ class _Compiler:
     def advice(self, applicants: ir.Table, found: ir.Table) -> ir.Table:
         """One row per applicant: the most severe effect, its latest end, and all reasons."""
         book = self.book
-        end = (found.ends & found.last_day.notnull()).ifelse(_day_number(found.last_day), _NO_END).cast("int64")
+        end = (found.ends & found.last_day.notnull()).ifelse(day_number(found.last_day), NO_END).cast("int64")
         same = found.rank_written == found.rank_guarded
         each = found.group_by("applicant_id").agg(
-            written=(found.rank_written.cast("int64") * _RANK_STEP + end).max(),
-            guarded_key=(found.rank_guarded.cast("int64") * _RANK_STEP + same.ifelse(end, _NO_END)).max(),
+            written=(found.rank_written.cast("int64") * RANK_STEP + end).max(),
+            guarded_key=(found.rank_guarded.cast("int64") * RANK_STEP + same.ifelse(end, NO_END)).max(),
             reason_bits=bit_or(found.reason_bits),
             flag_bits=bit_or(found.line_flags),
             found_clauses=bit_or(found.line_clauses),
@@ -338,21 +329,21 @@ class _Compiler:
         rows = applicants.left_join(each, "applicant_id").drop("applicant_id_right")
         rows = rows.join(book.form_table(), "form")
         rows = rows.mutate(
-            written=rows.written.fill_null(_NO_END),
-            guarded_key=rows.guarded_key.fill_null(_NO_END),
+            written=rows.written.fill_null(NO_END),
+            guarded_key=rows.guarded_key.fill_null(NO_END),
             reason_bits=rows.reason_bits.fill_null(0),
         )
-        rows = rows.mutate(rank_written=rows.written // _RANK_STEP, rank_guarded=rows.guarded_key // _RANK_STEP)
-        reasons = _decode(rows.reason_bits, book.reasons)
+        rows = rows.mutate(rank_written=rows.written // RANK_STEP, rank_guarded=rows.guarded_key // RANK_STEP)
+        reasons = decode(rows.reason_bits, book.reasons)
         return rows.select(
             "applicant_id",
-            as_written=_outcome(rows.rank_written),
-            as_written_until=_date(rows.written % _RANK_STEP),
+            as_written=outcome(rows.rank_written),
+            as_written_until=date_of(rows.written % RANK_STEP),
             as_written_reasons=reasons,
-            guarded=_outcome(rows.rank_guarded),
-            guarded_until=_date(rows.guarded_key % _RANK_STEP),
+            guarded=outcome(rows.rank_guarded),
+            guarded_until=date_of(rows.guarded_key % RANK_STEP),
             guarded_reasons=reasons,
-            flags=_decode(rows.flag_bits.fill_null(0) | self._human(rows), FLAGS),
+            flags=decode(rows.flag_bits.fill_null(0) | self._human(rows), FLAGS),
             cites=self._cites(rows),
             stale_sources=self._stale_sources(rows),
         )  # fmt: skip
@@ -377,14 +368,14 @@ class _Compiler:
         return ibis.cases(
             (rows.gate.isin(alone).fill_null(False), ibis.literal([start], type="array<string>")),
             (further == 0, rows.own_cites),
-            else_=_decode(further | rows.own_bits | always, self.book.clauses),
+            else_=decode(further | rows.own_bits | always, self.book.clauses),
         )
 
     def _stale_sources(self, rows: ir.Table) -> ir.Value:
         if not self.stale:
-            return _EMPTY
+            return EMPTY
         labels = ibis.literal([about.label(source) for source, about in self.stale.items()], type="array<string>")
-        return rows.gate.isnull().ifelse(labels, _EMPTY)
+        return rows.gate.isnull().ifelse(labels, EMPTY)
 
 
 def _finding(
@@ -407,29 +398,6 @@ def _finding(
         source=text if source is None else source,
         lost=ibis.literal(False) if lost is None else lost,
     )  # fmt: skip
-
-
-def _day_number(day: ir.Value) -> ir.Value:
-    """YYYYMMDD as a number."""
-    return (day.year().cast("int64") * 10000 + day.month() * 100 + day.day()).cast("int64")
-
-
-def _date(number: ir.Value) -> ir.Value:
-    none = number == _NO_END
-    parts = (number // 10000, number // 100 % 100, number % 100)
-    year, month, day = (none.ifelse(1, part).cast("int32") for part in parts)
-    return none.ifelse(ibis.null("date"), ibis.date(year, month, day))
-
-
-def _outcome(rank: ir.Value) -> ir.Value:
-    return ibis.cases(*[(rank == number, name) for name, number in RANK.items()], else_=ibis.null("string"))
-
-
-def _decode(bits: ir.Value, names: Sequence[str]) -> ir.Value:
-    """Bits as the list of their names."""
-    words = [((bits & (1 << place)) != 0).ifelse(name, ibis.null("string")) for place, name in enumerate(names)]
-    # Most rows have no bit at all: these skip the list.
-    return (bits == 0).ifelse(_EMPTY, ibis.array(words).filter(lambda word: word.notnull()))
 
 
 def _json(number: int | None) -> str:
