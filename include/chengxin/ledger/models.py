@@ -129,6 +129,8 @@ class CheckRun(Base):
     """Fact table → snapshot id read, while it lives."""
     policy: Mapped[str] = mapped_column(String(64))
     policy_version: Mapped[str] = mapped_column(String(64))
+    rulebook: Mapped[str | None] = mapped_column(String(64))
+    """Hash of every file it was judged by, kept whole: see `chengxin.rulebook`. Null: a check of before 0004."""
     engine: Mapped[str] = mapped_column(String(64))
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]

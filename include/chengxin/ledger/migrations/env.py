@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from alembic import context
 
-from chengxin.ledger import acts, messages, models, watch
+from chengxin.ledger import acts, erased, messages, models, watch
 
 
 def _render(kind: str, value: Any, _context: Any) -> str | Literal[False]:
@@ -13,7 +13,7 @@ def _render(kind: str, value: Any, _context: Any) -> str | Literal[False]:
 
 
 # Importing the modules puts their tables into the metadata.
-assert {acts.Act.__tablename__, messages.Message.__tablename__, watch.SourceState.__tablename__} <= set(
+assert {kept.__tablename__ for kept in (acts.Act, erased.Erased, messages.Message, watch.SourceState)} <= set(
     models.Base.metadata.tables
 )
 context.configure(
