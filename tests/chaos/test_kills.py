@@ -1,0 +1,277 @@
+"""Kill the worker at any instant: what the lake says in the end is what an undisturbed run says, to the row.
+
+Two houses live through the same days before the same sandbox. In one of them every stage (harvest, check, plan, send)
+is killed again and again, by SIGKILL, at random steps of the library and at random moments, and started again until it
+ends. Then both lakes are compared row by row, the sharing platform's own count of requests with the pages kept, and the
+mails that arrived with the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import select
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select as select_rows
+
+from chengxin import contracts
+from chengxin.contracts import HttpRead
+from chengxin.ledger.messages import Message
+from chengxin.ledger.models import Commit, Harvest, RawObject
+from chengxin.sandbox.services import Sandbox
+from chengxin.settings import House
+from chengxin.tables import TABLES
+
+ROOT = Path(__file__).resolve().parents[2]
+MONDAY, TUESDAY, WEDNESDAY = date(2026, 6, 15), date(2026, 6, 16), date(2026, 6, 17)
+PAGE = 60
+"""Records a page or batch: small, so that a fetch has many places to be killed at."""
+PATIENCE = 120.0
+"""Seconds after which a stage counts as hanging."""
+RUN_OF_ITS_OWN = {"seq", "evidence_seq"}
+"""Columns that number commits, which a killed check uses up: no part of what was seen or concluded."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of one stage."""
+
+    kind: str
+    name: str
+    day: date
+
+
+class Worker:
+    """A house and the process that runs its stages."""
+
+    def __init__(self, folder: Path, include: Path, environment: dict[str, str]) -> None:
+        self.house = House(root=ROOT, var=folder / "var", include=include, district="370112", mode="sandbox")
+        settings = {"root": str(ROOT), "var": str(folder / "var"), "include": str(include), **environment}
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("worker.py")), json.dumps(settings)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        self._ready = False
+
+    def run(self, stage: Stage, kill: dict[str, float] | None = None) -> dict[str, Any]:
+        if not self._ready:
+            assert self._hear() == "ready"
+            self._ready = True
+        wish = {"stage": stage.kind, "name": stage.name, "day": stage.day.isoformat(), "kill": kill}
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(wish) + "\n")
+        answer: dict[str, Any] = json.loads(self._hear(str(wish)))
+        assert answer["outcome"] != "failed", f"{wish}: {answer['error']}"
+        return answer
+
+    def end(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _hear(self, wish: str = "the start") -> str:
+        output = self._process.stdout
+        assert output is not None
+        ready, _, _ = select.select([output], [], [], PATIENCE)
+        line = output.readline().strip() if ready else ""
+        assert line, f"the worker says nothing after {wish}"
+        return line
+
+
+@dataclass
+class Chaos:
+    """Two houses before one sandbox."""
+
+    sandbox: Sandbox
+    calm: Worker
+    shaken: Worker
+    chance: random.Random
+    kills: Counter[str] = field(default_factory=Counter)
+    fetched: Counter[str] = field(default_factory=Counter)
+    """Path → pages asked for by the shaken house, and by kill."""
+    mails: dict[str, list[str]] = field(default_factory=lambda: {"calm": [], "shaken": []})
+
+    def live(self, day: date, sources: Sequence[str], kills: Mapping[str, int], departments: int = 100) -> None:
+        """A day in both houses; every run of a stage of the shaken one is killed as often as `kills` says.
+
+        For `send` it says how many departments' runs are killed, once each; `departments` bounds who is sent to.
+        """
+        if self.sandbox.day != day:
+            self.sandbox.set_day(day)
+        for source in sources:
+            self.both(Stage("harvest", source, day), kills["harvest"])
+        if "check" not in kills:
+            return
+        self.both(Stage("check", "", day), kills["check"])
+        waiting = self.both(Stage("plan", "", day), kills["plan"])[:departments]
+        struck = self.chance.sample(waiting, min(kills["send"], len(waiting)))
+        for department in waiting:
+            self.both(Stage("send", department, day), int(department in struck))
+
+    def both(self, stage: Stage, kills: int) -> Any:
+        calm = self._listening("calm", lambda: self.calm.run(stage))
+        self._listening("shaken", lambda: self._shake(stage, kills, calm))
+        return calm["value"]
+
+    def _shake(self, stage: Stage, kills: int, calm: dict[str, Any]) -> None:
+        before, killed, tries = self._asked(stage), 0, 0
+        while killed < kills and tries < 5 * kills:
+            tries += 1
+            late = self.chance.random()
+            kill = (
+                {"step": 1 + int(late * calm["steps"])}
+                if self.chance.random() < 0.7
+                else {"after": late * calm["seconds"]}
+            )
+            killed += self.shaken.run(stage, kill)["outcome"] == "killed"
+        assert self.shaken.run(stage)["outcome"] == "done"
+        self.kills[stage.kind] += killed
+        if stage.kind == "harvest":
+            self._nothing_fetched_twice(stage, self._asked(stage) - before, killed)
+
+    def _nothing_fetched_twice(self, stage: Stage, asked: int, killed: int) -> None:
+        calm, shaken = (_raw(worker.house, stage) for worker in (self.calm, self.shaken))
+        (undisturbed,) = calm
+        for files in shaken:
+            # A rerun after the end is a harvest of its own, and whole.
+            assert files == undisturbed, stage
+        assert asked <= len(shaken) * len(undisturbed) + killed, stage
+        self.fetched[stage.name] += asked
+
+    def _asked(self, stage: Stage) -> int:
+        if stage.kind != "harvest" or stage.name not in self._paths:
+            return 0
+        with urllib.request.urlopen(f"{self.sandbox.portal_url}/admin/status", timeout=30) as answer:
+            return int(json.load(answer)["requests"].get(self._paths[stage.name], 0))
+
+    @cached_property
+    def _paths(self) -> dict[str, str]:
+        known, _ = contracts.load_all(self.calm.house.include_dir / "sources")
+        return {name: one.read.path for name, one in known.items() if isinstance(one.read, HttpRead)}
+
+    def _listening(self, who: str, run: Any) -> Any:
+        before = len(self.sandbox.messages())
+        value = run()
+        self.mails[who] += [str(mail["Message-ID"]) for mail in self.sandbox.messages()[before:]]
+        return value
+
+
+def _raw(house: House, stage: Stage) -> list[list[str]]:
+    """The raw files of every harvest of a source and day."""
+    with house.ledger.begin() as session:
+        found = session.scalars(
+            select_rows(Harvest.id).where(Harvest.source == stage.name, Harvest.as_of == stage.day).order_by(Harvest.id)
+        )
+        of = select_rows(RawObject.sha256).order_by(RawObject.ordinal)
+        return [list(session.scalars(of.where(RawObject.harvest_id == one))) for one in found.all()]
+
+
+def canonical(house: House, name: str) -> list[str]:
+    """Every observation of a table as text, in an order of its own; what numbers commits is left out."""
+    table = house.lake.table(name).scan().to_arrow()
+    # The hash of a finding covers the number of the commit that holds its evidence.
+    hidden = RUN_OF_ITS_OWN | ({"row_hash"} if name == "finding" else set())
+    kept = [column for column in sorted(table.column_names) if column not in hidden]
+    return sorted(repr(tuple(row.values())) for row in table.select(kept).to_pylist())
+
+
+def _include(folder: Path) -> Path:
+    """The project's files, with small pages."""
+    include = folder / "include"
+    shutil.copytree(ROOT / "include", include, ignore=shutil.ignore_patterns("chengxin", "*.egg-info", "trial"))
+    for file in (include / "sources").glob("*.yml"):
+        text = re.sub(r"page_size: \d+", f"page_size: {PAGE}", file.read_text("utf-8"))
+        file.write_text(text.replace("connector: database\n", f"connector: database\n  batch: {PAGE}\n"), "utf-8")
+    return include
+
+
+@pytest.fixture
+def chaos(tmp_path: Path) -> Iterator[Chaos]:
+    seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1 << 32))
+    print(f"the kills again: CHAOS_SEED={seed}")
+    with Sandbox(tmp_path / "outside", subjects=200, day=MONDAY) as sandbox:
+        include = _include(tmp_path)
+        workers = [Worker(tmp_path / name, include, sandbox.environment()) for name in ("calm", "shaken")]
+        try:
+            yield Chaos(sandbox, *workers, chance=random.Random(seed))
+        finally:
+            for worker in workers:
+                worker.end()
+
+
+def _compare(chaos: Chaos) -> int:
+    calm, shaken = chaos.calm.house, chaos.shaken.house
+    rows = 0
+    for name in TABLES:
+        undisturbed = canonical(calm, name)
+        assert canonical(shaken, name) == undisturbed, name
+        rows += len(undisturbed)
+    with shaken.ledger.begin() as session:
+        assert session.query(Commit).filter(Commit.closed_at.is_(None), Commit.kind == "harvest").count() == 0
+        assert session.query(Harvest).filter(Harvest.state != "published").count() == 0
+    _compare_mails(chaos)
+    return rows
+
+
+def _compare_mails(chaos: Chaos) -> None:
+    found: list[dict[str, tuple[str, str]]] = []
+    for worker in (chaos.calm, chaos.shaken):
+        with worker.house.ledger.begin() as session:
+            found.append({m.key: (m.header_id, m.state) for m in session.scalars(select_rows(Message))})
+    calm, shaken = found
+    assert set(shaken) == set(calm)
+    # Departments that were not sent to still have theirs waiting, in both houses.
+    assert {state for _, state in calm.values()} <= {"sent", "planned"}
+    for key, (_, state) in shaken.items():
+        assert state in ({"sent", "unknown"} if calm[key][1] == "sent" else {"planned"}), key
+    arrived = Counter(chaos.mails["shaken"])
+    assert max(arrived.values(), default=1) == 1
+    assert {header for header, state in shaken.values() if state == "sent"} <= set(arrived)
+    assert sorted(chaos.mails["calm"]) == sorted(header for header, state in calm.values() if state == "sent")
+
+
+def test_ten_kills_leave_the_lake_of_an_undisturbed_day(chaos: Chaos) -> None:
+    sources = ["matters", "annual_reports"]
+    chaos.live(MONDAY, sources, {"harvest": 0})
+    chaos.live(WEDNESDAY, sources, {"harvest": 3, "check": 1, "plan": 1, "send": 2}, departments=2)
+    assert sum(chaos.kills.values()) == 10
+    assert _compare(chaos) > 500
+
+
+@pytest.mark.long
+def test_a_hundred_kills_leave_the_lake_of_undisturbed_days(chaos: Chaos) -> None:
+    sources = sorted(file.stem for file in (chaos.calm.house.include_dir / "sources").glob("*.yml"))
+    for day in (MONDAY, WEDNESDAY, TUESDAY):
+        chaos.live(day, sources, {"harvest": 3, "check": 4, "plan": 3, "send": 12})
+    print(f"kills: {dict(chaos.kills)}; pages asked for: {dict(chaos.fetched)}; rows: {_compare(chaos)}")
+    assert sum(chaos.kills.values()) >= 100
+    assert set(chaos.kills) == {"harvest", "check", "plan", "send"}
+    before = {name: canonical(chaos.shaken.house, name) for name in TABLES}
+    for source in sources:
+        # Cleared after its end: fetched in full again, and nothing changes.
+        stage = Stage("harvest", source, TUESDAY)
+        again = chaos.shaken.run(stage)["value"]
+        assert (again["published"], again["removed"], again["seq"]) == (0, 0, None)
+        assert _raw(chaos.shaken.house, stage)[-1] == _raw(chaos.calm.house, stage)[0]
+    assert {name: canonical(chaos.shaken.house, name) for name in TABLES} == before
