@@ -7,13 +7,13 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from conftest import NOW, ROOT
-from factlake import FactLake, codes, day
 
 from chengxin import check, identity
 from chengxin.errors import ConfigError
 from chengxin.ledger.models import CheckRun
 from chengxin.settings import House
+from tests.conftest import NOW, ROOT
+from tests.factlake import FactLake, codes, day
 
 TODAY = day("2026-06-15")
 YESTERDAY, TOMORROW = TODAY - timedelta(days=1), TODAY + timedelta(days=1)

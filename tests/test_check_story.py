@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
-from factlake import FactLake, codes, day
 
 from chengxin import check, conclusions
 from chengxin.lake import Lake
 from chengxin.ledger.models import CheckRun, Commit
 from chengxin.settings import House
+from tests.conftest import ROOT
+from tests.factlake import FactLake, codes, day
 
 MONDAY = day("2026-06-15")
 TUESDAY, WEDNESDAY, THURSDAY = (MONDAY + timedelta(days=n) for n in (1, 2, 3))

@@ -7,13 +7,13 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from conftest import NOW, ROOT
-from factlake import FactLake, codes, day
 
 from chengxin import archive, check, evidence
 from chengxin.evidence import Explanation, UnknownIdError
 from chengxin.ledger.models import Harvest, RawObject
 from chengxin.settings import House
+from tests.conftest import NOW, ROOT
+from tests.factlake import FactLake, codes, day
 
 TODAY = day("2026-06-15")
 LISTED, REPAIRED, AGENCY, NAMELESS = codes(1, 2, 3, 4)

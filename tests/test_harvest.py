@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import NOW
 
 from chengxin import engine, harvest, identity
 from chengxin.connections import Connection
 from chengxin.errors import BoundError, DriftError, SourceUnreachableError
 from chengxin.ledger.models import Commit, Harvest
 from chengxin.settings import House
+from tests.conftest import NOW
 
 MONDAY = date(2026, 6, 15)
 TUESDAY, WEDNESDAY, SUNDAY = MONDAY + timedelta(1), MONDAY + timedelta(2), MONDAY - timedelta(1)

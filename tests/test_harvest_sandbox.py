@@ -8,12 +8,12 @@ from datetime import date
 from typing import Any
 
 import pytest
-from conftest import NOW, ROOT
 
 from chengxin import connections, contracts, engine, harvest
 from chengxin.ledger.models import Harvest
 from chengxin.sandbox.services import Sandbox
 from chengxin.settings import House
+from tests.conftest import NOW, ROOT
 
 DAY = date(2026, 6, 15)
 NEXT = date(2026, 6, 16)

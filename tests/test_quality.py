@@ -14,7 +14,6 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import ROOT
 
 from chengxin.contracts import FACT_TABLES
 from chengxin.errors import ConfigError
@@ -23,6 +22,7 @@ from chengxin.normalise import Facts
 from chengxin.quality import rules, suites
 from chengxin.quality.gate import Gate, GateError
 from chengxin.quality.judge import Judged, judge
+from tests.conftest import ROOT
 
 DAY = date(2026, 6, 15)
 RULES = rules.load(rules.path(ROOT))

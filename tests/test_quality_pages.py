@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import test_quality as quality
-from conftest import ROOT
 
 from chengxin.quality import pages
 from chengxin.quality.gate import Gate
+from tests.conftest import ROOT
 
 FETCHED = re.compile(
     r"""(?is)<(?:link|script|img|iframe|embed|object|source|form|base)\b[^>]*?\b(?:href|src|data|action)\s*=\s*["']?\s*(?:https?:)?//"""
