@@ -51,6 +51,7 @@ class Options:
         registry: a registry file to build the sandbox on; None: all made up.
         port: of Airflow's pages; None: any free one.
         parallelism: Airflow tasks at once.
+        scheduled: DAGs keep their cron schedules; off, nothing runs but what is triggered.
     """
 
     as_of: date
@@ -61,6 +62,7 @@ class Options:
     registry: Path | None = None
     port: int | None = None
     parallelism: int = 4
+    scheduled: bool = False
 
 
 @dataclass
@@ -161,7 +163,7 @@ def day(options: Options, root: Path, console: Console) -> Iterator[Day]:
         "CHENGXIN_DISTRICT": options.district,
         "CHENGXIN_MODE": "sandbox",
         "CHENGXIN_AS_OF": options.as_of.isoformat(),
-        "CHENGXIN_SCHEDULES": "off",
+        "CHENGXIN_SCHEDULES": "on" if options.scheduled else "off",
         # Tasks run side by side.
         "CHENGXIN_THREADS": "2",
     }
