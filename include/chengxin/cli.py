@@ -223,6 +223,7 @@ def up(
         folder=root / "var" / "up",
         registry=registry,
         port=port or (8080 if is_free(8080) else None),
+        scheduled=True,
     )
     # Faults of the day are on the screen; ending by Ctrl-C is not one.
     story.run(options, root, _console(), stay=True)
