@@ -74,11 +74,49 @@ class Envelope(Strict):
 
 
 class Paging(Strict):
-    """Page number and size, by query parameter."""
+    """How an API hands out its pages."""
 
+    style: Literal["page", "cursor", "link"] = "page"
+    """`page`: number and size; `cursor`: each answer holds a word to ask on with; `link`: each holds the next URL."""
     page: str = "page"
-    size: str = "size"
+    """Query parameter of the page's number (style `page`)."""
+    first: int = Field(default=1, ge=0, le=1)
+    """Number of the first page (style `page`)."""
+    size: str | None = "size"
+    """Query parameter of the page's size; None: the source decides alone (not in style `page`)."""
     page_size: int = Field(default=1000, ge=1, le=100_000)
+    cursor: str = "cursor"
+    """Query parameter that takes the word (style `cursor`)."""
+    next: str | None = None
+    """Dotted path of the word or URL in the answer; None, in style `link`: the header `Link` with `rel="next"`."""
+
+    @model_validator(mode="after")
+    def _fits_its_style(self) -> Paging:
+        if self.style == "page" and self.size is None:
+            raise ValueError("style page needs the name of the size parameter")
+        if self.style == "page" and self.next is not None:
+            raise ValueError("next says where the next word or URL stands: style cursor or link")
+        if self.style == "cursor" and self.next is None:
+            raise ValueError("style cursor needs next: where the answer holds the word to ask on with")
+        return self
+
+
+class Watermark(Strict):
+    """How far an incremental source was read: the greatest value of one heading, and how it is asked for."""
+
+    heading: str
+    """Heading (or column) that grows: a time of change, or a number that only goes up."""
+    overlap: Duration = timedelta(0)
+    """Read again so much of what was read: for rows that came in late under an earlier time."""
+    initial: str | int | None = None
+    """Where the first harvest begins; None: at the beginning."""
+
+
+class HttpWatermark(Watermark):
+    """… of an HTTP API."""
+
+    param: str
+    """Query parameter that asks for what changed since (at or after) a value."""
 
 
 class HttpRead(Strict):
@@ -92,9 +130,23 @@ class HttpRead(Strict):
     envelope: Envelope = Envelope()
     params: Mapping[str, str] = {}
     """More query parameters; `{as_of}` stands for the day."""
+    watermark: HttpWatermark | None = None
+    """Of an incremental source: ask only for what changed since the last published harvest of an earlier day."""
     timeout: float = 30.0
     """Seconds to connect, and between bytes."""
     tries: int = Field(default=4, ge=1)
+    rate: float | None = Field(default=None, gt=0)
+    """Requests a second, at most; None: as fast as it answers."""
+
+
+class Feedback(Strict):
+    """A table of the front database into which each harvest writes one row: what became of the records."""
+
+    table: str
+    connection: str | None = None
+    """A connection that may write; None: the one that reads."""
+    columns: Mapping[str, str] = {}
+    """Our name → the table's, where they differ. Ours stand in `connectors.feedback`."""
 
 
 class DatabaseRead(Strict):
@@ -107,25 +159,61 @@ class DatabaseRead(Strict):
     """Columns that give the rows a stable order, so that a killed read can go on."""
     where: str | None = None
     """A fixed condition, in the database's own SQL."""
+    watermark: Watermark | None = None
+    """Of an incremental source: read only what changed since the last published harvest of an earlier day."""
+    feedback: Feedback | None = None
+    """Where the publisher wants to read what became of its rows."""
     batch: int = Field(default=50_000, ge=1)
 
 
 class FilesRead(Strict):
-    """Files that somebody drops into a folder."""
+    """Files that somebody drops into a folder, onto an SFTP server or into an object store."""
 
     connector: Literal["files"]
     connection: str
-    """Its `extra.path` (or host and path) is the folder."""
+    """Its type says where the folder is (`fs`, `sftp`, `aws`), its `extra.path` which one."""
     pattern: str
     """File name pattern; `{as_of}` stands for the day as YYYYMMDD."""
-    format: Literal["csv", "xlsx", "json"]
+    take: Literal["day", "newest", "new"] | None = None
+    """`day`: every file of that day. `newest`: the newest alone. `new`: every file that no earlier day has read, for
+    folders in which files stay. None: `day` where the pattern holds `{as_of}`, else `newest`."""
+    members: str | None = None
+    """The files are ZIP archives: the pattern of the members to read, in the order of their names."""
+    marker: str | None = None
+    """A file is whole once this one stands beside it: `"{name}.ok"`, or `"{stem}.ok"` without the file's ending."""
+    checksum: str | None = Field(default=None, pattern=r"\.(md5|sha256)$")
+    """The file beside it that holds its checksum, e.g. `"{name}.sha256"`: a file that differs waits."""
+    feedback: bool = False
+    """Write `<name>.feedback.csv` beside each file: which rows were rejected, and why."""
+    format: Literal["csv", "xlsx", "xml", "json", "pdf"]
     encoding: str = "utf-8-sig"
     delimiter: str = ","
     sheet: str | int = 0
     header_row: int = Field(default=1, ge=1)
     """Row of the headings in a sheet, from 1."""
     records: str = ""
-    """Dotted path to the list of records in a JSON document; empty: the document is the list."""
+    """Dotted path to the list of records in a JSON document (empty: the document is the list), or to the element of
+    one record in an XML document, from the root on."""
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> FilesRead:
+        if self.taken == "day" and "{as_of}" not in self.pattern:
+            raise ValueError("take: day needs {as_of} in the pattern")
+        if self.format == "xml" and not self.records:
+            raise ValueError("format: xml needs records: the path to the element of one record, e.g. data.row")
+        for template in (self.marker, self.checksum):
+            if template is not None and ("/" in template or not {"{name}", "{stem}"} & set(_braced(template))):
+                raise ValueError(f"{template!r}: a name made of {{name}} or {{stem}}, without folders")
+        return self
+
+    @property
+    def taken(self) -> Literal["day", "newest", "new"]:
+        """Which of the matching files are read."""
+        return self.take or ("day" if "{as_of}" in self.pattern else "newest")
+
+
+def _braced(template: str) -> list[str]:
+    return [f"{{{name}}}" for _, name, _, _ in Formatter().parse(template) if name]
 
 
 Read = Annotated[HttpRead | DatabaseRead | FilesRead, Field(discriminator="connector")]
@@ -223,6 +311,13 @@ class Contract(Strict):
                 {**child.constants, **child.inherit},
                 child.key,
             )
+        mark: Watermark | None = getattr(self.read, "watermark", None)
+        if mark is not None and self.mode == "full":
+            raise ValueError("read.watermark asks for changes only: mode must be incremental")
+        if mark is not None and mark.heading not in (*self.columns, *self.ignore):
+            raise ValueError(f"read.watermark.heading {mark.heading!r} is neither mapped nor ignored")
+        if isinstance(self.read, FilesRead) and self.read.taken == "new" and self.mode == "full":
+            raise ValueError("take: new reads only what is new, which is no whole list: mode: incremental")
         both = set(self.columns) & set(self.ignore)
         if both:
             raise ValueError(f"mapped and ignored at once: {', '.join(sorted(both))}")

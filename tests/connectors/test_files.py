@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from chengxin import archive, connectors
 from chengxin.connections import Connection
@@ -157,10 +158,10 @@ def test_a_pattern_stays_in_its_folder(house: House, folder: Path, pattern: str)
 def test_a_file_that_we_may_not_read_is_refused(house: House, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "名单 20260615.csv").write_text("one")
 
-    def denied(*_arguments: Any) -> None:
+    def denied(*_arguments: Any, **_more: Any) -> None:
         raise PermissionError
 
     # The tests may run as root, who may read everything.
-    monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr(LocalFileSystem, "open", denied)
     with pytest.raises(SourceRefusedError, match="may not read"):
         run(house, folder)

@@ -1,30 +1,40 @@
-"""Files that somebody drops into a folder.
+"""Files that somebody drops into a folder (`places` says where folders may be).
 
-A pattern with `{as_of}` takes every matching file of that day, in the order of their names (a list may come in parts).
-A pattern without it takes the newest matching file alone: older lists in the same folder are history.
+`take: day` takes every matching file of that day, in the order of their names (a list may come in parts); `newest` the
+newest matching file alone, older lists in the same folder being history; `new` every matching file that the harvests of
+earlier days have not read, by its hash: for folders in which files stay.
 
-A file is read when it is whole: it is not empty, no partner named `….part` (or the like) stands beside it, and neither
-its size nor its time changes while we look, nor while we copy it. Anything else waits for the next run.
+A file is read when it is whole: it is not empty, no partner named `….part` (or the like) stands beside it, neither its
+size nor its time changes while we look, nor while we copy it, and the completion marker and the checksum that the
+contract awaits are there and right. Anything else waits for the next run. The same bytes twice in one harvest are read
+once.
 """
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
+from typing import Any
 
-from chengxin.connections import Connection
 from chengxin.connectors.intake import Intake
+from chengxin.connectors.places import Found, Place, opened
 from chengxin.contracts import Contract, FilesRead
-from chengxin.errors import ConfigError, SourceRefusedError, SourceUnreachableError
+from chengxin.errors import ConfigError, SourceUnreachableError
 from chengxin.settings import House
 
+logger = logging.getLogger(__name__)
+
 HALF_WRITTEN = (".part", ".partial", ".tmp", ".filepart", ".crdownload", ".uploading")
+FEEDBACK = ".feedback.csv"
 SETTLE = 0.2
 """Seconds between two looks at a file that may still grow."""
 
-_Look = tuple[int, int]
+_DIGESTS = {".md5": re.compile(rb"\b[0-9a-fA-F]{32}\b"), ".sha256": re.compile(rb"\b[0-9a-fA-F]{64}\b")}
 
 
 def fetch(
@@ -41,45 +51,37 @@ def fetch(
     Raises:
         ConfigError: the connection names no folder, or the pattern leads out of it.
         SourceUnreachableError: the folder or the awaited file is not there, or not whole yet.
-        SourceRefusedError: a file that we may not read.
+        SourceRefusedError: a login or host key that is not accepted, or a file that we may not read.
     """
-    folder = _folder(house.connections(read.connection))
-    done: list[str] = list(intake.cursor.get("files", []))
-    paths = _matching(folder, read, as_of)
-    awaited = [path for path in paths if path.relative_to(folder).as_posix() not in done]
-    looks = {path: _look(path) for path in awaited}
-    sleep(SETTLE)
-    for path in awaited:
-        name = path.relative_to(folder).as_posix()
-        _whole(path, looks[path])
-        sha256, size = intake.archive(_bytes(path))
-        _whole(path, looks[path])
-        done.append(name)
-        intake.take(sha256, size, name, {"files": list(done), "complete": path == awaited[-1]})
+    with opened(house.connections(read.connection)) as place:
+        place.check()
+        files = _matching(place, read, as_of)
+        known = intake.seen_before(as_of) if read.taken == "new" else {}
+        hashes = {look[2] for look in known.values()}
+        done: list[str] = list(intake.cursor.get("files", []))
+        seen: dict[str, Any] = dict(intake.cursor.get("seen", {}))
+        awaited = [file for file in files if file.name not in done and known.get(file.name, [])[:2] != file.look]
+        if not awaited:
+            intake.advance({"files": done, "seen": seen, "complete": True})
+            return
+        sleep(SETTLE)
+        for file in awaited:
+            _whole(place, file)
+            announced = _announced(place, read, file)
+            sha256, size = intake.archive(_read(place, file, announced))
+            _whole(place, file)
+            done.append(file.name)
+            if read.taken == "new":
+                seen[file.name] = [*file.look, sha256]
+            cursor = {"files": list(done), "seen": dict(seen), "complete": file is awaited[-1]}
+            if sha256 in hashes or intake.has(sha256):
+                logger.info("%s: the same bytes have been read before; they are not read twice", place.where(file.name))
+                intake.advance(cursor)
+            else:
+                intake.take(sha256, size, file.name, cursor)
 
 
-def _folder(connection: Connection) -> Path:
-    path = str(connection.extra.get("path") or "")
-    if not path:
-        path = "/".join(part for part in (connection.host, connection.schema) if part)
-    if not path:
-        raise ConfigError(
-            f"connection {connection.conn_id!r} names no folder",
-            where=f"connection {connection.conn_id}",
-            remedy='set its extra to {"path": "…"}',
-        )
-    folder = Path(path)
-    if not folder.is_dir():
-        raise SourceUnreachableError(
-            "the folder is not there",
-            where=f"{folder} (connection {connection.conn_id})",
-            why="it is a file" if folder.exists() else "no such folder",
-            remedy="mount it, or mend `path` in the connection's extra",
-        )
-    return folder
-
-
-def _matching(folder: Path, read: FilesRead, as_of: date) -> list[Path]:
+def _matching(place: Place, read: FilesRead, as_of: date) -> list[Found]:
     pattern = read.pattern.replace("{as_of}", f"{as_of:%Y%m%d}")
     if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
         raise ConfigError(
@@ -87,63 +89,79 @@ def _matching(folder: Path, read: FilesRead, as_of: date) -> list[Path]:
             where=f"pattern {read.pattern!r}",
             remedy="a file name, or folders below the connection's and a file name",
         )
-    found = sorted(path for path in folder.glob(pattern) if path.is_file())
-    files = [path for path in found if not path.name.lower().endswith(HALF_WRITTEN)]
+    ends = (*HALF_WRITTEN, FEEDBACK)
+    beside = [template.rpartition("}")[2] for template in (read.marker, read.checksum) if template]
+    files = [
+        file
+        for file in place.matching(pattern)
+        if not file.name.lower().endswith((*ends, *(end for end in beside if end)))
+    ]
+    if read.taken == "new":
+        return files
     if not files:
-        begun = sorted(path.name for path in folder.glob(f"{pattern}*") if path.name.lower().endswith(HALF_WRITTEN))
+        begun = [one.name for one in place.matching(f"{pattern}*") if one.name.lower().endswith(HALF_WRITTEN)]
         raise SourceUnreachableError(
             "the awaited file has not come" + (" whole" if begun else ""),
-            where=f"{folder / pattern} (connection {read.connection})",
+            where=f"{place.where(pattern)} (connection {read.connection})",
             why=f"half-written: {', '.join(begun)}" if begun else "no file of that name",
             remedy="ask the sender; the next run looks again",
         )
-    if "{as_of}" in read.pattern:
-        return files
-    return [max(files, key=lambda path: (path.stat().st_mtime_ns, path.name))]
+    return files if read.taken == "day" else [max(files, key=lambda file: (file.changed, file.name))]
 
 
-def _look(path: Path) -> _Look:
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        raise _waits(path, "it was taken away while we looked") from None
-    return stat.st_size, stat.st_mtime_ns
-
-
-def _whole(path: Path, before: _Look) -> None:
-    size, _ = now = _look(path)
+def _whole(place: Place, before: Found) -> None:
+    name = before.name
+    now = place.look(name)
+    if now is None:
+        raise _waits(place, name, "it was taken away while we looked")
     if now != before:
-        raise _waits(path, f"still being written: {before[0]:,} bytes, then {size:,}")
-    if size == 0:
-        raise _waits(path, "empty")
-    partner = next((path.with_name(path.name + end) for end in HALF_WRITTEN if _exists(path, end)), None)
+        raise _waits(place, name, f"still being written: {before.size:,} bytes, then {now.size:,}")
+    if now.size == 0:
+        raise _waits(place, name, "empty")
+    partner = next((name + end for end in HALF_WRITTEN if place.look(name + end)), None)
     if partner:
-        raise _waits(path, f"half-written: {partner.name} stands beside it")
+        raise _waits(place, name, f"half-written: {PurePosixPath(partner).name} stands beside it")
 
 
-def _exists(path: Path, end: str) -> bool:
-    return path.with_name(path.name + end).exists()
+def _announced(place: Place, read: FilesRead, file: Found) -> tuple[str, str] | None:
+    """What the sender says of the file: that it is whole, and its checksum (kind, hex)."""
+    if read.marker and place.look(_beside(read.marker, file.name)) is None:
+        raise _waits(place, file.name, f"{PurePosixPath(_beside(read.marker, file.name)).name} has not come")
+    if not read.checksum:
+        return None
+    name = _beside(read.checksum, file.name)
+    kind = PurePosixPath(name).suffix
+    text = place.small(name)
+    if text is None:
+        raise _waits(place, file.name, f"{PurePosixPath(name).name} has not come")
+    found = _DIGESTS[kind].search(text)
+    if found is None:
+        raise _waits(place, file.name, f"{PurePosixPath(name).name} holds no {kind[1:]} checksum")
+    return kind[1:], found[0].decode("ascii").lower()
 
 
-def _waits(path: Path, why: str) -> SourceUnreachableError:
+def _beside(template: str, name: str) -> str:
+    path = PurePosixPath(name)
+    return str(path.with_name(template.format(name=path.name, stem=path.stem)))
+
+
+def _read(place: Place, file: Found, announced: tuple[str, str] | None) -> Iterator[bytes]:
+    digest = hashlib.new(announced[0], usedforsecurity=False) if announced else None
+    try:
+        for chunk in place.read(file.name):
+            if digest:
+                digest.update(chunk)
+            yield chunk
+    except FileNotFoundError:
+        raise _waits(place, file.name, "it was taken away while we looked") from None
+    if digest and announced and digest.hexdigest() != announced[1]:
+        raise _waits(place, file.name, f"its {announced[0]} is not the one that the sender announced")
+
+
+def _waits(place: Place, name: str, why: str) -> SourceUnreachableError:
     return SourceUnreachableError(
         "the awaited file is not whole yet",
-        where=str(path),
+        where=place.where(name),
         why=why,
         remedy="the next run looks again; if it stays so, ask the sender to send it once more",
     )
-
-
-def _bytes(path: Path) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                yield chunk
-    except FileNotFoundError:
-        raise _waits(path, "it was taken away while we looked") from None
-    except PermissionError:
-        raise SourceRefusedError(
-            "we may not read a file",
-            where=str(path),
-            remedy="give the account that runs the harvest the right to read it",
-        ) from None

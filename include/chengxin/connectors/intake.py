@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 from sqlalchemy import delete, select, update
@@ -97,6 +98,35 @@ class Intake:
             session.execute(update(Harvest).where(Harvest.id == self._harvest_id).values(cursor=cursor))
         self.cursor, self._last_size = cursor, size
         self._kept.append(sha256)
+
+    def has(self, sha256: str) -> bool:
+        """Whether these very bytes are part of the harvest already."""
+        return sha256 in self._kept
+
+    def seen_before(self, as_of: date) -> dict[str, Any]:
+        """What the harvests of earlier days noted as `seen` in their cursors, if they were published under the contract
+        of this one: another contract may read the same files otherwise."""
+        with self._house.ledger.begin() as session:
+            own = session.get_one(Harvest, self._harvest_id)
+            query = (
+                select(Harvest.cursor)
+                .where(
+                    Harvest.source == self._source,
+                    Harvest.state == "published",
+                    Harvest.as_of < as_of,
+                    Harvest.contract_sha256 == own.contract_sha256,
+                )
+                .order_by(Harvest.id)
+            )
+            return {name: look for cursor in session.scalars(query) for name, look in cursor.get("seen", {}).items()}
+
+    def advance(self, cursor: Cursor) -> None:
+        """Moves the cursor on without a raw object: there was nothing new in that place."""
+        if cursor.get("complete"):
+            archive.sync(self._house, self._source, self._kept)
+        with self._house.ledger.begin() as session:
+            session.execute(update(Harvest).where(Harvest.id == self._harvest_id).values(cursor=cursor))
+        self.cursor = cursor
 
     def restart(self) -> None:
         """Forgets what was fetched: the source has changed under our hands, so its parts do not fit together."""
