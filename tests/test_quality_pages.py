@@ -7,10 +7,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import test_quality as quality
 
 from chengxin.quality import pages
 from chengxin.quality.gate import Gate
+from tests import test_quality as quality
 from tests.conftest import ROOT
 
 FETCHED = re.compile(
