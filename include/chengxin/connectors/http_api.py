@@ -1,8 +1,17 @@
-"""A paged HTTP API, as sharing platforms (政务数据共享平台) serve it: page number and size, one JSON envelope a page.
+"""A paged HTTP API, as sharing platforms (政务数据共享平台) serve it: one JSON envelope a page.
 
 A page is kept byte by byte as it came, once it has proved to be a whole one: the envelope's code says success, the list
 of records is there, and no page before the last is shorter than asked. At the end the records received are the total
 that the source announced. `chengxin.connectors.http_auth` describes the signature, `http_client` what is tried again.
+
+| style | the next page is asked for by | the last one is |
+|---|---|---|
+| `page` | its number | the one that makes up the total; without a total, a short one |
+| `cursor` | the word that the last answer held | without a word, or without records |
+| `link` | the URL that the last answer held, or its header `Link` | without a URL, or without records |
+
+A word or URL may have expired when a cut-off fetch goes on: then the walk starts over, once. An incremental source is
+asked only for what changed since the watermark (`chengxin.connectors.watermark`).
 """
 
 from __future__ import annotations
@@ -12,14 +21,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import msgspec
+from requests.utils import parse_header_links
 
+from chengxin.connectors import watermark
 from chengxin.connectors.http_auth import authentication
-from chengxin.connectors.http_client import Answer, BusyError, Client, refused, visible_words
-from chengxin.connectors.intake import Intake
-from chengxin.contracts import Contract, Envelope, HttpRead
-from chengxin.errors import SourceContentError, SourceRefusedError
+from chengxin.connectors.http_client import Answer, BadRequestError, BusyError, Client, refused, visible_words
+from chengxin.connectors.intake import Cursor, Intake
+from chengxin.contracts import Contract, Envelope, HttpRead, Paging
+from chengxin.errors import SourceContentError
 from chengxin.settings import House
 
 logger = logging.getLogger(__name__)
@@ -35,6 +47,10 @@ class Page:
     """Records in all; None: the source does not say."""
     records: int
     """Records on this page."""
+    next: str | None = None
+    """The word or URL of the next page; None: there is none."""
+    marks: tuple[Any, ...] = ()
+    """Each record's value under the watermark's heading."""
 
 
 def fetch(
@@ -53,6 +69,7 @@ def fetch(
     Raises:
         SourceUnreachableError, SourceRefusedError: see `http_client`.
         SourceContentError: a truncated page, no JSON, a total that does not fit or does not stand still.
+        ConfigError: see `watermark`.
     """
     connection = house.connections(read.connection)
     client = Client(
@@ -60,21 +77,22 @@ def fetch(
         authentication(read.auth, connection),
         timeout=read.timeout,
         tries=read.tries,
+        rate=read.rate,
         sleep=sleep,
     )
     try:
-        walk = _Walk(client, read, as_of, intake)
+        walk = _Walk(house, contract, client, read, as_of, intake)
         try:
             walk.to_the_end()
-        except _TotalChanged as change:
-            logger.warning("%s: %s while it was read; reading it again from the first page", contract.name, change)
+        except (_TotalChanged, _CursorExpired) as change:
+            logger.warning("%s: %s; reading it again from the first page", contract.name, change)
             intake.restart()
             try:
                 walk.to_the_end()
             except _TotalChanged as again:
                 intake.restart()
                 raise SourceContentError(
-                    f"{again} while the source was read, twice in a row",
+                    f"{again}, twice in a row",
                     where=f"GET {client.base}{read.path} (connection {read.connection})",
                     why="records move between pages while we turn them: some would be missed, others read twice",
                     remedy="harvest at an hour when the source stands still, or ask for a snapshot by day",
@@ -87,31 +105,48 @@ class _TotalChanged(Exception):  # noqa: N818 - no error until it happens twice
     """The total differs from the one that earlier pages announced."""
 
 
+class _CursorExpired(Exception):  # noqa: N818 - the walk starts over
+    """The source no longer knows the place where a cut-off fetch goes on."""
+
+
 class _Walk:
-    def __init__(self, client: Client, read: HttpRead, as_of: date, intake: Intake) -> None:
+    def __init__(
+        self, house: House, contract: Contract, client: Client, read: HttpRead, as_of: date, intake: Intake
+    ) -> None:
+        self._house, self._contract, self._as_of = house, contract, as_of
         self._client, self._read, self._intake = client, read, intake
         self._params = {key: value.replace("{as_of}", as_of.isoformat()) for key, value in read.params.items()}
 
     def to_the_end(self) -> None:
+        going_on = bool(self._intake.cursor)
         while not self._intake.complete:
-            self._next_page()
+            try:
+                self._next_page()
+            except BadRequestError as error:
+                if not going_on or self._read.paging.style == "page":
+                    raise
+                raise _CursorExpired(f"the source no longer knows where the fetch was cut off ({error.why})") from None
+            going_on = False
 
     def _next_page(self) -> None:
-        cursor, paging = self._intake.cursor, self._read.paging
+        cursor, paging = self._intake.cursor or self._beginning(), self._read.paging
         number = cursor.get("page", 0) + 1
         received, expected = cursor.get("received", 0), cursor.get("total")
         where = f"GET {self._client.base}{self._read.path}, page {number} (connection {self._read.connection})"
         pages: list[Page] = []
-        answer = self._client.get(
-            self._read.path,
-            {**self._params, paging.page: str(number), paging.size: str(paging.page_size)},
-            lambda answer: pages.append(self._judge(answer, where)),
-        )
+        path, params = self._place(cursor, number)
+        answer = self._client.get(path, params, lambda answer: pages.append(self._judge(answer, where)))
         page = pages[-1]
-        if number > 1 and page.total != expected:
-            raise _TotalChanged(f"the total went from {expected} to {page.total}")
         received += page.records
-        last = _is_last(page, received, paging.page_size, where)
+        if paging.style == "page":
+            if number > 1 and page.total != expected:
+                raise _TotalChanged(f"the total went from {expected} to {page.total} while it was read")
+            following, last = None, _is_last(page, received, paging.page_size, where)
+        else:
+            following = self._following(page, answer, cursor.get("next"), path, where)
+            last = following is None
+            if last:
+                _adds_up(page, received, where)
         # A server that does not know the page parameter sends its first page for ever.
         if page.records and self._intake.repeats(answer.body):
             raise SourceContentError(
@@ -119,15 +154,55 @@ class _Walk:
                 where=where,
                 remedy="check the names of the page parameters (`paging` of the contract)",
             )
-        self._intake.keep(
-            answer.body,
-            f"{self._read.path} page {number} of {paging.page_size}",
-            {"page": number, "received": received, "total": page.total, "complete": last},
-        )
+        kept: Cursor = {"page": number, "received": received, "total": page.total, "complete": last}
+        if following is not None:
+            kept["next"] = following
+        if self._read.watermark is not None:
+            mark = watermark.advance(cursor.get("watermark"), page.marks, self._as_of)
+            kept |= {"since": cursor.get("since"), "watermark": mark}
+        self._intake.keep(answer.body, f"{self._read.path} page {number} of {paging.page_size}", kept)
+
+    def _beginning(self) -> Cursor:
+        how = self._read.watermark
+        if how is None:
+            return {}
+        since, mark = watermark.begin(self._house, self._contract, how, self._as_of)
+        return {"since": since, "watermark": mark}
+
+    def _place(self, cursor: Cursor, number: int) -> tuple[str, dict[str, str]]:
+        """Where the next page is asked for: path or URL, and query."""
+        paging, params = self._read.paging, dict(self._params)
+        if paging.style == "link" and "next" in cursor:
+            return cursor["next"], {}
+        if self._read.watermark is not None and cursor["since"] is not None:
+            params[self._read.watermark.param] = str(cursor["since"])
+        if paging.style == "page":
+            params[paging.page] = str(number - 1 + paging.first)
+        if paging.size is not None:
+            params[paging.size] = str(paging.page_size)
+        if paging.style == "cursor" and "next" in cursor:
+            params[paging.cursor] = cursor["next"]
+        return self._read.path, params
+
+    def _following(self, page: Page, answer: Answer, before: str | None, path: str, where: str) -> str | None:
+        """The word or URL of the page after this one; None: this is the last."""
+        paging = self._read.paging
+        word = page.next if paging.next is not None else _next_link(answer)
+        if word is None or not page.records:
+            return None
+        following = self._client.same_origin(word, path, where) if paging.style == "link" else word
+        if following == before:
+            raise SourceContentError(
+                "the source does not move on: its next page is the one that it just sent",
+                where=where,
+                remedy="check `paging` of the contract: the parameter that takes the word, and where the answer has it",
+            )
+        return following
 
     def _judge(self, answer: Answer, where: str) -> Page:
         envelope = self._read.envelope
-        page = read_page(answer, envelope, where)
+        heading = self._read.watermark.heading if self._read.watermark else None
+        page = read_page(answer, envelope, where, self._read.paging, heading)
         if page.code in envelope.ok:
             return page
         why = f"{envelope.code} {page.code}: {visible_words(page.message.encode())}"
@@ -135,7 +210,7 @@ class _Walk:
             raise BusyError(why)
         if page.code in ("401", "403"):
             raise refused(self._read.connection, where, why, answer)
-        raise SourceRefusedError(
+        raise BadRequestError(
             "the source answers with an error",
             where=where,
             why=why,
@@ -144,8 +219,17 @@ class _Walk:
         )
 
 
-def read_page(answer: Answer, envelope: Envelope, where: str) -> Page:
+def read_page(
+    answer: Answer, envelope: Envelope, where: str, paging: Paging | None = None, heading: str | None = None
+) -> Page:
     """The envelope of a page; its records are counted, not read.
+
+    Args:
+        answer: what the source sent.
+        envelope: where it keeps its parts.
+        where: for errors.
+        paging: says where the next page's word stands, if anywhere.
+        heading: the one value to be read of each record.
 
     Raises:
         SourceContentError: no JSON (a captcha, a login page, half an answer), or not the envelope of the contract.
@@ -173,7 +257,48 @@ def read_page(answer: Answer, envelope: Envelope, where: str) -> Page:
         count = len(msgspec.json.decode(records, type=list[msgspec.Raw] | None) or ())
     except msgspec.DecodeError:
         raise _not_the_envelope(f"{envelope.records!r} is no list", where) from None
-    return Page(text, message, None if envelope.total is None else _total(top, envelope.total, where), count)
+    return Page(
+        text,
+        message,
+        None if envelope.total is None else _total(top, envelope.total, where),
+        count,
+        None if paging is None or paging.next is None else _word(top, paging.next),
+        () if heading is None else _marks(records, heading),
+    )
+
+
+def _word(top: dict[str, msgspec.Raw], dotted: str) -> str | None:
+    """The word or URL at a path; null, false and the empty text mean that there is none."""
+    raw = _at(top, dotted)
+    value = None if raw is None else msgspec.json.decode(raw)
+    return str(value) if isinstance(value, str | int) and value not in ("", False) else None
+
+
+def _marks(records: msgspec.Raw, heading: str) -> tuple[Any, ...]:
+    row = msgspec.defstruct("Row", [("mark", Any, None)], rename={"mark": heading})
+    try:
+        return tuple(one.mark for one in msgspec.json.decode(records, type=list[row] | None) or ())  # type: ignore[valid-type]
+    except msgspec.DecodeError:
+        # A record that is no object is the reader's affair, not ours.
+        return ()
+
+
+def _next_link(answer: Answer) -> str | None:
+    """The URL of the header `Link` with `rel="next"` (RFC 8288)."""
+    links = parse_header_links(answer.headers.get("Link", "")) if answer.headers.get("Link") else []
+    return next((link["url"] for link in links if link.get("rel", "").lower() == "next" and link.get("url")), None)
+
+
+def _adds_up(page: Page, received: int, where: str) -> None:
+    if page.total is None or page.total == received:
+        return
+    raise SourceContentError(
+        f"{'truncated: ' if received < page.total else ''}{received:,} records received, but the total is "
+        f"{page.total:,}",
+        where=where,
+        why="the source ended before its own total" if received < page.total else "pages overlap",
+        remedy="the next run asks for it again; if it never adds up, ask the source's operator what its total counts",
+    )
 
 
 def _is_last(page: Page, received: int, size: int, where: str) -> bool:

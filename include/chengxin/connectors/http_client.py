@@ -72,6 +72,10 @@ class BusyError(Exception):
     """Raised by a judge: the answer means "later", whatever its status says."""
 
 
+class BadRequestError(SourceRefusedError):
+    """The source does not know, or no longer knows, what we ask for; who asks is not the question."""
+
+
 class Client:
     """Requests to one source.
 
@@ -80,6 +84,7 @@ class Client:
         auth: how requests prove who asks.
         timeout: seconds to connect, and between bytes.
         tries: how often a request is made in all.
+        rate: requests a second, at most; None: no limit. Tries and redirects count too.
         sleep: waits that many seconds.
     """
 
@@ -90,6 +95,7 @@ class Client:
         *,
         timeout: float,
         tries: int,
+        rate: float | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._conn_id, self._auth, self._timeout, self._tries, self._sleep = (
@@ -100,6 +106,7 @@ class Client:
             sleep,
         )
         self.base = base_url(connection)
+        self._apart, self._next_at = (1 / rate if rate else 0.0), 0.0
         self._session = requests.Session()
         self._session.verify = connection.extra.get("verify", True)
         self._session.headers.update({"Accept": "application/json", "User-Agent": "chengxin"})
@@ -114,7 +121,7 @@ class Client:
         """One answer with status 200.
 
         Args:
-            path: below the connection's URL.
+            path: below the connection's URL; or a whole URL of the same origin (`same_origin`).
             params: the query.
             judge: looks at an answer; raises `BusyError` for one that should be asked for again, or any error of ours.
 
@@ -123,11 +130,13 @@ class Client:
             SourceRefusedError: the source says no.
             SourceContentError: what arrived is no data.
         """
-        where = f"GET {self.base}{path} (connection {self._conn_id})"
+        url = path if "://" in path else f"{self.base}{path}"
+        # A URL that the source made may hold a secret in its query.
+        where = f"GET {url.partition('?')[0]} (connection {self._conn_id})"
         for attempt in range(1, self._tries + 1):
             wait = 0.0
             try:
-                answer = self._follow(f"{self.base}{path}", params, where)
+                answer = self._follow(url, params, where)
                 if answer.status == 200:
                     judge(answer)
                     return answer
@@ -158,6 +167,27 @@ class Client:
             remedy="ask its operator, or check host and port of the connection; the next run tries again",
         )
 
+    def same_origin(self, link: str, path: str, where: str) -> str:
+        """A link that the source gave, as a whole URL.
+
+        Args:
+            link: the link, whole or relative.
+            path: what was asked for when it came, as for `get`.
+            where: for the error.
+
+        Raises:
+            SourceRefusedError: it leads to another host.
+        """
+        target = urljoin(path if "://" in path else f"{self.base}{path}", link)
+        if _origin(target) != _origin(self.base):
+            raise SourceRefusedError(
+                "the source sends us to another host",
+                where=where,
+                why=f"its next page lies at {'://'.join(_origin(target)[:2])}",
+                remedy="ask its operator; if it has moved, change host, port or schema of the connection",
+            )
+        return target
+
     def _follow(self, url: str, params: Mapping[str, str], where: str) -> Answer:
         for _ in range(MAX_REDIRECTS + 1):
             answer = self._send(url, params)
@@ -176,6 +206,7 @@ class Client:
         raise SourceRefusedError(f"more than {MAX_REDIRECTS} redirects in a row", where=where)
 
     def _send(self, url: str, params: Mapping[str, str]) -> Answer:
+        self._keep_apart()
         deadline = time.monotonic() + max(60.0, 10 * self._timeout)
         with self._session.get(
             url, params=params, auth=self._auth, timeout=self._timeout, stream=True, allow_redirects=False
@@ -194,6 +225,15 @@ class Client:
                     raise requests.Timeout("a trickle")
             return Answer(response.status_code, response.headers, bytes(body))
 
+    def _keep_apart(self) -> None:
+        """Waits until the rate allows the next request."""
+        if not self._apart:
+            return
+        wait = self._next_at - time.monotonic()
+        if wait > 0:
+            self._sleep(wait)
+        self._next_at = time.monotonic() + self._apart
+
     def _refusal(self, answer: Answer, where: str) -> SourceRefusedError | SourceContentError:
         why = f"HTTP {answer.status}: {answer.words()}"
         if answer.status == 521:
@@ -205,7 +245,7 @@ class Client:
             )
         if answer.status in (401, 403):
             return refused(self._conn_id, where, why, answer)
-        return SourceRefusedError(
+        return BadRequestError(
             "the source refuses the request",
             where=where,
             why=why,
