@@ -38,7 +38,7 @@ from chengxin.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 MONDAY, TUESDAY, WEDNESDAY = date(2026, 6, 15), date(2026, 6, 16), date(2026, 6, 17)
-PAGE = 60
+PAGE = 20
 """Records a page or batch: small, so that a fetch has many places to be killed at."""
 PATIENCE = 120.0
 """Seconds after which a stage counts as hanging."""
@@ -108,8 +108,10 @@ class Chaos:
     shaken: Worker
     chance: random.Random
     kills: Counter[str] = field(default_factory=Counter)
+    struck: Counter[str] = field(default_factory=Counter)
+    """Stage, and the state in which kills left a harvest."""
     fetched: Counter[str] = field(default_factory=Counter)
-    """Path → pages asked for by the shaken house, and by kill."""
+    """Source → pages that the shaken house asked for."""
     mails: dict[str, list[str]] = field(default_factory=lambda: {"calm": [], "shaken": []})
 
     def live(self, day: date, sources: Sequence[str], kills: Mapping[str, int], departments: int = 100) -> None:
@@ -138,17 +140,35 @@ class Chaos:
         before, killed, tries = self._asked(stage), 0, 0
         while killed < kills and tries < 5 * kills:
             tries += 1
-            late = self.chance.random()
-            kill = (
-                {"step": 1 + int(late * calm["steps"])}
-                if self.chance.random() < 0.7
-                else {"after": late * calm["seconds"]}
-            )
-            killed += self.shaken.run(stage, kill)["outcome"] == "killed"
+            if self.shaken.run(stage, self._moment(calm))["outcome"] == "killed":
+                killed += 1
+                self.struck[f"{stage.kind} {self._state(stage)}".strip()] += 1
         assert self.shaken.run(stage)["outcome"] == "done"
         self.kills[stage.kind] += killed
         if stage.kind == "harvest":
             self._nothing_fetched_twice(stage, self._asked(stage) - before, killed)
+
+    def _moment(self, calm: dict[str, Any]) -> dict[str, float]:
+        """By the clock, at any step, or at a late one: where files turn into commits."""
+        kind, late = self.chance.choice(("after", "step", "late step")), self.chance.random()
+        if kind == "after":
+            return {"after": late * calm["seconds"]}
+        return {"step": 1 + int((late if kind == "step" else 0.75 + late / 4) * calm["steps"])}
+
+    def _state(self, stage: Stage) -> str:
+        """Where the kill has left the harvest."""
+        if stage.kind != "harvest":
+            return ""
+        with self.shaken.house.ledger.begin() as session:
+            last = session.scalar(
+                select_rows(Harvest)
+                .where(Harvest.source == stage.name, Harvest.as_of == stage.day)
+                .order_by(Harvest.id.desc())
+                .limit(1)
+            )
+            if last is None:
+                return "not begun"
+            return "files written" if last.state == "fetched" and "files" in last.detail else last.state
 
     def _nothing_fetched_twice(self, stage: Stage, asked: int, killed: int) -> None:
         calm, shaken = (_raw(worker.house, stage) for worker in (self.calm, self.shaken))
@@ -264,8 +284,10 @@ def test_a_hundred_kills_leave_the_lake_of_undisturbed_days(chaos: Chaos) -> Non
     sources = sorted(file.stem for file in (chaos.calm.house.include_dir / "sources").glob("*.yml"))
     for day in (MONDAY, WEDNESDAY, TUESDAY):
         chaos.live(day, sources, {"harvest": 3, "check": 4, "plan": 3, "send": 12})
-    print(f"kills: {dict(chaos.kills)}; pages asked for: {dict(chaos.fetched)}; rows: {_compare(chaos)}")
+    rows = _compare(chaos)
+    print(f"kills: {dict(chaos.kills)}; left: {dict(chaos.struck)}; pages: {dict(+chaos.fetched)}; rows: {rows}")
     assert sum(chaos.kills.values()) >= 100
+    assert set(chaos.struck) >= {"harvest fetching", "harvest fetched", "harvest files written", "harvest published"}
     assert set(chaos.kills) == {"harvest", "check", "plan", "send"}
     before = {name: canonical(chaos.shaken.house, name) for name in TABLES}
     for source in sources:
