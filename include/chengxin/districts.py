@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from chengxin import yamlfile
+from chengxin.clock import BEIJING
 from chengxin.errors import ConfigError
 from chengxin.yamlfile import Strict
 
@@ -62,6 +63,25 @@ class Escalation(Strict):
         return int(self.stage[1:])
 
 
+class QuietHours(Strict):
+    """The hours of every day, Beijing time, in which departments get no mail; operators always do."""
+
+    begin: int = Field(ge=0, le=23)
+    end: int = Field(ge=0, le=23)
+    """The first hour that is not quiet any more; smaller than `begin`: of the next morning."""
+
+    @model_validator(mode="after")
+    def _leaves_hours(self) -> QuietHours:
+        if self.begin == self.end:
+            raise ValueError("quiet hours that begin and end at the same hour would be all or none")
+        return self
+
+    def hold(self, instant: datetime) -> bool:
+        """Whether an instant falls into them."""
+        now, begin, end = instant.astimezone(BEIJING).time(), time(self.begin), time(self.end)
+        return begin <= now < end if begin < end else now >= begin or now < end
+
+
 class Mail(Strict):
     """How this district's mails look and when they go."""
 
@@ -72,6 +92,15 @@ class Mail(Strict):
     """Where crash notices and run reports go; never a department."""
     work_list_rows: int = Field(default=20_000, ge=1)
     """Most rows of one attached work list; a mail whose list was cut says so."""
+    language: Literal["zh-CN"] = "zh-CN"
+    """Of the templates under `include/mail`."""
+    quiet_hours: QuietHours | None = None
+    digest_hour: int | None = Field(default=None, ge=0, le=23)
+    """Changed advice goes out once a day and department, by the first run at or after this hour; None: as it comes."""
+    approval_threshold: int | None = Field(default=None, ge=1)
+    """More messages than this for the departments of one run wait for a person's approval in Airflow; None: never."""
+    answers_url: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    """Where desks reach the answering page, without a slash at the end; empty: mails carry no link."""
 
 
 class NamedBody(Strict):

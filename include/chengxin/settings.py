@@ -10,6 +10,7 @@
 | `CHENGXIN_CATALOG_URL` | SQLAlchemy URL of the Iceberg catalogue | SQLite in `<var>/lake/catalog.db` |
 | `CHENGXIN_MEMORY_LIMIT` | the engine's memory, e.g. `1GB` | DuckDB's own |
 | `CHENGXIN_THREADS` | the engine's threads | all cores |
+| `CHENGXIN_ANSWERS_URL` | where desks answer mails: `https://host/answers` | the district's `mail.answers_url` |
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class House:
     catalog_url: str = ""
     memory_limit: str | None = None
     threads: int | None = None
+    answers_url: str = ""
     include: Path | None = field(default=None)
     """Folder with `sources/`, `policy/`, `districts/`, `mail/`; None: `<root>/include`."""
 
@@ -85,6 +87,7 @@ class House:
             catalog_url=environ.get("CHENGXIN_CATALOG_URL", ""),
             memory_limit=environ.get("CHENGXIN_MEMORY_LIMIT") or None,
             threads=int(threads) if threads else None,
+            answers_url=environ.get("CHENGXIN_ANSWERS_URL", ""),
             include=include,
         )
 

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from alembic import context
 
-from chengxin.ledger import acts, erased, messages, models, watch
+from chengxin.ledger import acts, answers, erased, messages, models, watch
 
 
 def _render(kind: str, value: Any, _context: Any) -> str | Literal[False]:
@@ -13,9 +13,8 @@ def _render(kind: str, value: Any, _context: Any) -> str | Literal[False]:
 
 
 # Importing the modules puts their tables into the metadata.
-assert {kept.__tablename__ for kept in (acts.Act, erased.Erased, messages.Message, watch.SourceState)} <= set(
-    models.Base.metadata.tables
-)
+kept = (acts.Act, answers.Answer, erased.Erased, messages.Message, watch.SourceState)
+assert {model.__tablename__ for model in kept} <= set(models.Base.metadata.tables)
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=models.Base.metadata,
