@@ -32,7 +32,8 @@ def _duration(value: Any) -> Any:
     raise ValueError("a number and a unit, e.g. 36h, 2d or 5y")
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(str)]
+_Written = Annotated[str, Field(pattern=r"^\d+[hdy]$")]
+Duration = Annotated[timedelta, BeforeValidator(_duration, json_schema_input_type=_Written), PlainSerializer(str)]
 
 
 class Column(Strict):
@@ -59,7 +60,9 @@ def _short_columns(value: Any) -> Any:
     return value
 
 
-Columns = Annotated[Mapping[str, Column], BeforeValidator(_short_columns)]
+Columns = Annotated[
+    Mapping[str, Column], BeforeValidator(_short_columns, json_schema_input_type=Mapping[str, str | Column])
+]
 
 
 class Envelope(Strict):
@@ -145,8 +148,14 @@ class Feedback(Strict):
     table: str
     connection: str | None = None
     """A connection that may write; None: the one that reads."""
-    columns: Mapping[str, str] = {}
-    """Our name → the table's, where they differ. Ours stand in `connectors.feedback`."""
+    columns: Mapping[
+        Literal[
+            "harvest_id", "received", "rejected", "reason", "source", "as_of", "state", "published", "unchanged",
+            "ignored", "written_at",
+        ],
+        str,
+    ] = {}  # fmt: skip
+    """Our name → the table's, where they differ (`connectors.feedback` says what each holds)."""
 
 
 class DatabaseRead(Strict):

@@ -21,6 +21,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from chengxin import connectors, contracts
+from chengxin.connectors import feedback
 from chengxin.contracts import Contract
 from chengxin.errors import BoundError, ChengxinError, DriftError, SumError
 from chengxin.ledger.models import Commit, Harvest, RawObject
@@ -133,8 +134,10 @@ def publish(house: House, harvest_id: int) -> dict[str, Any]:
                 _prepare(house, contract, harvest_id)
             except Exception as error:
                 _fail(house, harvest_id, error)
+                feedback.tell(house, contract, harvest_id)
                 raise
         _commit(house, harvest_id)
+        feedback.tell(house, contract, harvest_id)
     with house.ledger.begin() as session:
         return _outcome(session.get_one(Harvest, harvest_id))
 
@@ -178,6 +181,7 @@ def _prepare(house: House, contract: Contract, harvest_id: int) -> None:
                 tally.ignored[reason] += count
             changes = publication.compare()
             published, unchanged = publication.records()
+            jumps = publication.jumps()
         bounds.shrink(contract, changes)
         counts = {
             "harvested": tally.harvested,
@@ -188,9 +192,13 @@ def _prepare(house: House, contract: Contract, harvest_id: int) -> None:
             "removed": sum(changes[name].removed for name in contract.tables),
         }
         bounds.sums(contract.name, counts)
+        detail["alarms"] = bounds.alarms(contract, tally, jumps)
+        detail["filled"] = bounds.shares(tally)
         detail |= _found(tally)
         detail["facts"] = {
-            name: {part: getattr(change, part) for part in ("new", "changed", "unchanged", "removed", "restored")}
+            name: {
+                part: getattr(change, part) for part in ("known", "new", "changed", "unchanged", "removed", "restored")
+            }
             for name, change in changes.items()
         }
         writes = [name for name, change in changes.items() if change.rows]

@@ -44,7 +44,7 @@ def fetch(house: House, contract: Contract, as_of: date, harvest_id: int) -> Non
         case DatabaseRead():
             from chengxin.connectors import database
 
-            database.fetch(house, contract, contract.read, intake)
+            database.fetch(house, contract, contract.read, as_of, intake)
         case FilesRead():
             from chengxin.connectors import files
 

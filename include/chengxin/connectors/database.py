@@ -4,6 +4,9 @@ SQLite, PostgreSQL and MySQL or MariaDB. The pass is one SELECT in one read-only
 the table; every `batch` rows go to the archive as JSON lines, one object a row, values as the database gave them (dates
 and instants in ISO 8601, bytes in base64). A killed pass goes on with an OFFSET, after it has seen that the last row
 it had is still in its place; if it is not, the table has changed and the pass starts over.
+
+Of an incremental source only the rows at or above the watermark are read (`chengxin.connectors.watermark`), and those
+whose watermark is null: nobody would see them again.
 """
 
 from __future__ import annotations
@@ -11,17 +14,20 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from datetime import date
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, Select, column, inspect, select, table, text
+from sqlalchemy import Connection, Engine, Select, column, inspect, literal, select, table, text
 from sqlalchemy.exc import NoSuchTableError, SAWarning, SQLAlchemyError
 
+from chengxin.connectors import watermark
 from chengxin.connectors.database_url import failure, open_engine
-from chengxin.connectors.intake import Intake
+from chengxin.connectors.intake import Cursor, Intake
 from chengxin.contracts import Contract, DatabaseRead
 from chengxin.errors import DriftError, SourceContentError
 from chengxin.settings import House
@@ -29,7 +35,7 @@ from chengxin.settings import House
 logger = logging.getLogger(__name__)
 
 
-def fetch(house: House, contract: Contract, read: DatabaseRead, intake: Intake) -> None:
+def fetch(house: House, contract: Contract, read: DatabaseRead, as_of: date, intake: Intake) -> None:
     """Reads the rows after the cursor's.
 
     Raises:
@@ -37,15 +43,18 @@ def fetch(house: House, contract: Contract, read: DatabaseRead, intake: Intake) 
         SourceUnreachableError: no such file or server, or the connection broke off.
         SourceRefusedError: wrong login, no grant, or the database refuses the query.
         SourceContentError: no such table, or text that is not in the database's own encoding.
-        DriftError: `order_by` names a column that the table has not.
+        DriftError: `order_by` or `watermark` names a column that the table has not.
     """
+    if not intake.cursor and read.watermark is not None:
+        since, mark = watermark.begin(house, contract, read.watermark, as_of)
+        intake.cursor = {"since": since, "watermark": mark}
     connection = house.connections(read.connection)
     where = f"{read.table} (connection {read.connection})"
     engine = open_engine(connection, where)
     try:
         with _transaction(engine) as session:
             names, order = _columns(session, read, where)
-            _read(session, read, names, order, intake, contract.name)
+            _Pass(session, read, names, order, contract.name, as_of).run(intake)
     except SQLAlchemyError as error:
         raise failure(error, connection, where) from None
     finally:
@@ -83,54 +92,82 @@ def _columns(session: Connection, read: DatabaseRead, where: str) -> tuple[list[
                 why=f"there {'are' if near else 'is'} {', '.join(near) or 'none at all'}",
                 remedy="ask the publisher what it is called now, or whether we have lost the grant",
             ) from None
-    unknown = [one for one in read.order_by if one not in names]
-    if unknown:
-        raise DriftError(
-            f"no column {', '.join(unknown)} to order the rows by",
-            where=where,
-            why=f"the table has {', '.join(names)}",
-            remedy="mend `order_by` of the contract",
-        )
+    wanted = {
+        "order the rows by": read.order_by,
+        "tell changes by": (read.watermark.heading,) if read.watermark else (),
+    }
+    for what, columns in wanted.items():
+        if unknown := [one for one in columns if one not in names]:
+            raise DriftError(
+                f"no column {', '.join(unknown)} to {what}",
+                where=where,
+                why=f"the table has {', '.join(names)}",
+                remedy="mend `order_by` or `watermark` of the contract",
+            )
     return names, list(read.order_by or key or names)
 
 
-def _read(
-    session: Connection, read: DatabaseRead, names: Sequence[str], order: Sequence[str], intake: Intake, source: str
-) -> None:
-    done = intake.cursor.get("rows", 0)
-    # One row back: the last one we have must still be where it was.
-    rows = _rows(session, _query(read, names, order, max(0, done - 1)), read.batch)
-    if done and _fingerprint(islice(rows, 1), names) != intake.cursor["last"]:
-        logger.warning("%s: the table has changed since the fetch was cut off; reading it from the start", source)
-        intake.restart()
-        rows, done = _rows(session, _query(read, names, order, 0), read.batch), 0
-    following: list[Sequence[Any]] = []
-    while not intake.complete:
-        batch = following + list(islice(rows, read.batch - len(following)))
-        # One row ahead, so that the last batch is known as the last when it is kept.
-        following = list(islice(rows, 1))
-        done += len(batch)
-        intake.keep(
-            _json_lines(batch, names),
-            f"{read.table} rows {done - len(batch) + 1} to {done}",
-            {"rows": done, "last": _fingerprint(batch[-1:], names), "complete": not following},
-        )
+@dataclass(frozen=True)
+class _Pass:
+    """One SELECT over the table, batch by batch."""
+
+    session: Connection
+    read: DatabaseRead
+    names: Sequence[str]
+    order: Sequence[str]
+    source: str
+    as_of: date
+
+    def run(self, intake: Intake) -> None:
+        start = intake.cursor
+        done = start.get("rows", 0)
+        # One row back: the last one we have must still be where it was.
+        rows = self._rows(start, max(0, done - 1))
+        if done and _fingerprint(islice(rows, 1), self.names) != start["last"]:
+            logger.warning(
+                "%s: the table has changed since the fetch was cut off; reading it from the start", self.source
+            )
+            rows.close()
+            intake.restart()
+            start = {"since": start.get("since"), "watermark": start.get("began")} if self.read.watermark else {}
+            rows, done = self._rows(start, 0), 0
+        mark = start.get("watermark")
+        began = start.get("began", mark)
+        following: list[Sequence[Any]] = []
+        while not intake.complete:
+            batch = following + list(islice(rows, self.read.batch - len(following)))
+            # One row ahead, so that the last batch is known as the last when it is kept.
+            following = list(islice(rows, 1))
+            done += len(batch)
+            cursor: Cursor = {"rows": done, "last": _fingerprint(batch[-1:], self.names), "complete": not following}
+            if self.read.watermark is not None:
+                at = self.names.index(self.read.watermark.heading)
+                mark = watermark.advance(mark, (row[at] for row in batch), self.as_of)
+                cursor |= {"since": start.get("since"), "began": began, "watermark": mark}
+            locator = f"{self.read.table} rows {done - len(batch) + 1} to {done}"
+            intake.keep(_json_lines(batch, self.names), locator, cursor)
+
+    def _rows(self, start: Cursor, offset: int) -> Generator[Sequence[Any], None, None]:
+        query = _query(self.read, self.names, self.order, offset, start.get("since"))
+        # Streamed: the driver must not hold the whole table.
+        with self.session.execution_options(yield_per=min(self.read.batch, 5_000)).execute(query) as rows:
+            yield from rows
 
 
-def _query(read: DatabaseRead, names: Sequence[str], order: Sequence[str], offset: int) -> Select[Any]:
+def _query(
+    read: DatabaseRead, names: Sequence[str], order: Sequence[str], offset: int, since: watermark.Mark | None
+) -> Select[Any]:
     schema, _, name = read.table.rpartition(".")
     # Columns without a type: what the driver gives is taken as it is. A typed column would fail on the first
     # date that is none.
     source = table(name, *(column(one) for one in names), schema=schema or None)
     query = select(source).order_by(*(source.c[one] for one in order))
     if read.where:
-        query = query.where(text(read.where))
+        query = query.where(text(f"({read.where})"))
+    if read.watermark is not None and since is not None:
+        mark = source.c[read.watermark.heading]
+        query = query.where((mark >= literal(since)) | mark.is_(None))
     return query.offset(offset) if offset else query
-
-
-def _rows(session: Connection, query: Select[Any], size: int) -> Iterator[Sequence[Any]]:
-    # Streamed: the driver must not hold the whole table.
-    yield from session.execution_options(yield_per=min(size, 5_000)).execute(query)
 
 
 def _json_lines(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> bytes:

@@ -4,7 +4,7 @@
 |---|---|---|
 | `sqlite` | built in | host (or path of the URI) is the file; opened read-only, never created |
 | `postgres`, `postgresql` | psycopg2 | host, port, schema = database; `extra`: `sslmode`, `sslrootcert`, `host` |
-| `mysql`, `mariadb` | PyMySQL (install it where it is needed) | host, port, schema = database; `extra`: `ssl_ca` |
+| `mysql`, `mariadb` | PyMySQL | host, port, schema = database; `extra`: `ssl_ca` |
 """
 
 from __future__ import annotations
@@ -37,15 +37,20 @@ _REFUSED_NUMBERS = (1044, 1045, 1049, 1142, 1143)
 _REFUSED_WORDS = ("authentication failed", "no pg_hba.conf entry", "does not exist", "no password supplied")
 
 
-def open_engine(connection: Connection, where: str) -> Engine:
+def open_engine(connection: Connection, where: str, *, writable: bool = False) -> Engine:
     """An engine for the connection; nothing is connected yet.
+
+    Args:
+        connection: the connection.
+        where: for errors.
+        writable: an SQLite file is opened for writing too; on servers, grants decide.
 
     Raises:
         ConfigError: another type of connection, or its driver is not installed.
         SourceUnreachableError: no such SQLite file.
     """
     if connection.conn_type == "sqlite":
-        return _sqlite(connection, where)
+        return _sqlite(connection, where, writable)
     driver = _DRIVERS.get(connection.conn_type)
     if driver is None:
         raise ConfigError(
@@ -70,11 +75,11 @@ def open_engine(connection: Connection, where: str) -> Engine:
             f"no driver for a {connection.conn_type} database",
             where=where,
             why=f"the package {error.name!r} is not installed",
-            remedy="install it beside chengxin (PyMySQL for MySQL and MariaDB)",
+            remedy="install it beside chengxin (`pip install chengxin[front]`: psycopg2, PyMySQL)",
         ) from None
 
 
-def _sqlite(connection: Connection, where: str) -> Engine:
+def _sqlite(connection: Connection, where: str, writable: bool) -> Engine:
     path = Path(connection.host or connection.schema)
     if not path.is_file():
         raise SourceUnreachableError(
@@ -83,8 +88,8 @@ def _sqlite(connection: Connection, where: str) -> Engine:
             why=f"no file {path}",
             remedy="check host of the connection, or ask who puts it there",
         )
-    # Read-only, and by a URI: a plain name would create an empty database where there is none.
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+    # Read-only as a rule, and by a URI: a plain name would create an empty database where there is none.
+    uri = f"file:{quote(str(path.absolute()))}?mode={'rw' if writable else 'ro'}"
     return create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False),
