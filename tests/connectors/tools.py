@@ -21,7 +21,7 @@ from chengxin.settings import House
 AS_OF = date(2026, 6, 15)
 
 
-def contract(read: dict[str, Any], name: str = "subject_registry") -> Contract:
+def contract(read: dict[str, Any], name: str = "subject_registry", **more: Any) -> Contract:
     return Contract.model_validate(
         {
             "name": name,
@@ -38,8 +38,13 @@ def contract(read: dict[str, Any], name: str = "subject_registry") -> Contract:
             "bounds": {"rows": {"min": 0}},
             "keep": "5y",
             "owner": "data-engineering",
+            **more,
         }
     )
+
+
+INCREMENTAL: dict[str, Any] = {"mode": "incremental", "ignore": ["gxsj"]}
+"""What a contract with a watermark has besides."""
 
 
 def records(count: int) -> list[dict[str, Any]]:
@@ -141,7 +146,8 @@ def http_contract(page_size: int = 10, **more: Any) -> Contract:
             "paging": {"page_size": page_size},
             "timeout": 5,
             **more,
-        }
+        },
+        **(INCREMENTAL if "watermark" in more else {}),
     )
 
 

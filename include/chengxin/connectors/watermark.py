@@ -161,7 +161,7 @@ def _instant(mark: Mark) -> datetime | None:
     read = _read(str(mark))
     if read is None:
         return None
-    return datetime.fromisoformat(f"{read.instant.isoformat()}{read.zone or '+08:00'}")
+    return datetime.fromisoformat(f"{read.instant.isoformat()}{read.fraction}{read.zone or '+08:00'}")
 
 
 @dataclass(frozen=True)
