@@ -17,7 +17,7 @@ from typing import Any, get_args
 import ibis
 from sqlalchemy import func, select
 
-from chengxin import calendar, conclusions, contracts, districts, engine, freshness, linking, policy
+from chengxin import calendar, conclusions, contracts, districts, engine, freshness, linking, policy, rulebook
 from chengxin.conclusions import Changes
 from chengxin.districts import District
 from chengxin.engine import Connection
@@ -68,6 +68,11 @@ class Judged:
     advice: ibis.Table
     filing_status: ibis.Table
 
+    @property
+    def tables(self) -> dict[str, ibis.Table]:
+        """The three by name; findings come before the advice that rests on them."""
+        return {"finding": self.finding, "advice": self.advice, "filing_status": self.filing_status}
+
 
 def run(house: House, as_of: date) -> dict[str, Any]:
     """Checks one day, and appends what changed.
@@ -113,6 +118,7 @@ def run(house: House, as_of: date) -> dict[str, Any]:
             snapshots={name: str(snapshot) for name, snapshot in snapshots.items() if snapshot is not None},
             policy=rules.id,
             policy_version=rules.version,
+            rulebook=rulebook.keep(house, district),
             engine=f"{connection.name} {connection.version}",
             started_at=started,
             counts={**counts, "unclosed": list(point.unclosed)} if point.unclosed else counts,
@@ -287,25 +293,42 @@ def _filings(rules: Policy, linked: Linked, as_of: date, table: calendar.Table) 
     return rows.mutate(policy_version=ibis.literal(rules.version))
 
 
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "finding": ("finding_id",),
+    "advice": ("advice_id",),
+    "filing_status": ("uscc", "report_year"),
+}
+"""The columns that identify a conclusion."""
+
+
+def hashed(name: str, rows: ibis.Table) -> dict[str, ibis.Value]:
+    """What stands for a column where conclusions are compared.
+
+    A source that was too old yesterday is a day older today: that alone is no change.
+
+    Args:
+        name: the table.
+        rows: its content columns.
+    """
+    if name == "advice":
+        return {"stale_sources": rows.stale_sources.map(lambda label: label.re_replace(r":[^:]*$", ""))}
+    if name == "finding":
+        return {"parameters": rows.parameters.re_replace(r'"age_days": *[^,}]*', '"age_days": 0')}
+    return {}
+
+
+def scope(name: str, as_of: date) -> dict[str, int]:
+    """What a check of a day speaks of, where that is not the whole table."""
+    return {"report_year": calendar.reported_year(as_of)} if name == "filing_status" else {}
+
+
 def _changes(house: House, connection: Connection, judged: Judged, as_of: date, later: date | None) -> list[Changes]:
-    advice = judged.advice
-    # A source that was too old yesterday is a day older today: that alone is no change.
-    names_only = advice.stale_sources.map(lambda label: label.re_replace(r":[^:]*$", ""))
-    findings = judged.finding
-    without_age = findings.parameters.re_replace(r'"age_days": *[^,}]*', '"age_days": 0')
     return [
         conclusions.changes(
-            house, connection, "finding", as_of, findings,
-            key=["finding_id"], hashed={"parameters": without_age}, later=later,
-        ),
-        conclusions.changes(
-            house, connection, "advice", as_of, advice,
-            key=["advice_id"], hashed={"stale_sources": names_only}, later=later,
-        ),
-        conclusions.changes(
-            house, connection, "filing_status", as_of, judged.filing_status,
-            key=["uscc", "report_year"], scope={"report_year": calendar.reported_year(as_of)}, later=later,
-        ),
+            house, connection, name, as_of, rows,
+            key=KEYS[name], hashed=hashed(name, rows), scope=scope(name, as_of), later=later,
+        )
+        for name, rows in judged.tables.items()
     ]  # fmt: skip
 
 

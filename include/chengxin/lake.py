@@ -17,11 +17,14 @@ import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.snapshots import Snapshot
 
 from chengxin.tables import TABLES, Column, Table
 
 NAMESPACE = "chengxin"
 SEQ_PROPERTY = "chengxin.seq"
+CARRIED_PROPERTY = "chengxin.carried"
+"""Commits whose own snapshot was expired before the ledger closed them: see `chengxin.upkeep`."""
 
 _ARROW: dict[str, pa.DataType] = {
     "string": pa.string(),
@@ -73,7 +76,7 @@ class Lake:
     def catalog(self) -> SqlCatalog:
         """The catalogue, made on first use."""
         self.warehouse.mkdir(parents=True, exist_ok=True)
-        catalog = SqlCatalog("chengxin", uri=self.catalog_uri, warehouse=_location(self.warehouse))
+        catalog = SqlCatalog("chengxin", uri=self.catalog_uri, warehouse=location(self.warehouse))
         with contextlib.suppress(NamespaceAlreadyExistsError):
             catalog.create_namespace(NAMESPACE)
         return catalog
@@ -95,7 +98,7 @@ class Lake:
 
     def files(self, name: str) -> list[str]:
         """Paths of the table's live Parquet files, sorted."""
-        return sorted(_path(task.file.file_path) for task in self.table(name).scan().plan_files())
+        return sorted(local_path(task.file.file_path) for task in self.table(name).scan().plan_files())
 
     def snapshot_id(self, name: str) -> int | None:
         """Id of the newest snapshot; None for a table without any."""
@@ -104,7 +107,7 @@ class Lake:
 
     def data_file(self, name: str, seq: int, part: int = 0) -> Path:
         """Where a commit's rows are to be written: `seq` and `part` name the file, so a retry overwrites its own."""
-        folder = Path(_path(self.table(name).location())) / "data"
+        folder = Path(local_path(self.table(name).location())) / "data"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{seq:012d}-{part:04d}.parquet"
 
@@ -122,10 +125,10 @@ class Lake:
         """
         table = self.table(name)
         for snapshot in reversed(table.snapshots()):
-            if snapshot.summary and snapshot.summary.additional_properties.get(SEQ_PROPERTY) == str(seq):
+            if seq in carried(snapshot):
                 return snapshot.snapshot_id
         table.add_files(
-            [_location(file) for file in files],
+            [location(file) for file in files],
             snapshot_properties={SEQ_PROPERTY: str(seq), **(properties or {})},
         )
         taken_in = table.current_snapshot()
@@ -134,7 +137,7 @@ class Lake:
 
     def orphans(self, name: str) -> list[Path]:
         """Data files that no live snapshot names."""
-        folder = Path(_path(self.table(name).location())) / "data"
+        folder = Path(local_path(self.table(name).location())) / "data"
         live = set(self.files(name))
         return sorted(file for file in folder.glob("*.parquet") if str(file) not in live)
 
@@ -143,12 +146,21 @@ class Lake:
         return self.table(name).scan().to_arrow().to_pylist()
 
 
-def _location(path: Path) -> str:
+def carried(snapshot: Snapshot) -> set[int]:
+    """The commits that a snapshot's summary says are in the table."""
+    said = snapshot.summary.additional_properties if snapshot.summary else {}
+    numbers = [said.get(SEQ_PROPERTY, ""), *said.get(CARRIED_PROPERTY, "").split(",")]
+    return {int(number) for number in numbers if number}
+
+
+def location(path: Path) -> str:
+    """A path as the lake's metadata names it."""
     # PyIceberg takes the path of a file: location as it stands and undoes no percent-encoding.
     return f"file://{path}"
 
 
-def _path(location: str) -> str:
+def local_path(location: str) -> str:
+    """A path from the lake's metadata."""
     return location.removeprefix("file://")
 
 
