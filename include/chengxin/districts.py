@@ -92,6 +92,10 @@ class Mail(Strict):
     """Where crash notices and run reports go; never a department."""
     work_list_rows: int = Field(default=20_000, ge=1)
     """Most rows of one attached work list; a mail whose list was cut says so."""
+    connections: int = Field(default=4, ge=1, le=32)
+    """Most lines to the mail server that one sender keeps open at a time."""
+    per_minute: int | None = Field(default=None, ge=1)
+    """Most messages a minute, all senders of this machine together; None: as fast as the server takes them."""
     language: Literal["zh-CN"] = "zh-CN"
     """Of the templates under `include/mail`."""
     quiet_hours: QuietHours | None = None

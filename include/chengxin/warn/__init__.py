@@ -24,8 +24,8 @@ def plan(house: House, as_of: date) -> list[str]:
     return planning.plan(house, as_of)
 
 
-def send(house: House, as_of: date, department: str) -> dict[str, int]:
-    """Sends one department's waiting messages: counts of sent, refused, unknown, planned. See `sending.send`."""
+def send(house: House, as_of: date, department: str | None) -> dict[str, int]:
+    """Sends the waiting messages of one department, or (None) of all of them; see `sending.send`."""
     from chengxin.warn import sending
 
     return sending.send(house, as_of, department)

@@ -1,23 +1,35 @@
-"""Sends what waits: claim, commit, hand over, record. At most once each, and never silently lost."""
+"""Sends what waits: claim, commit, hand over, record. At most once each, and never silently lost.
+
+Each line to the mail server takes one message after the other: a message is claimed when its turn has come, never a
+heap of them, so that a sender that dies leaves as many messages in doubt as it had lines. What became of a message and
+the claim of the next one are one transaction.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import date
 
+from sqlalchemy.orm import Session
+
+from chengxin.connections import Connection
 from chengxin.districts import District
 from chengxin.ledger import outbox
 from chengxin.ledger.outbox import Claimed, Scope
 from chengxin.settings import House
 from chengxin.warn import holder, modes
 from chengxin.warn.modes import Permit
+from chengxin.warn.pace import Pace
 from chengxin.warn.smtp import Answer, DeferredError, Line, MailServerError
 from chengxin.warn.words import district_of
 
 _COUNTED = ("sent", "refused", "unknown", "planned")
 
 
-def send(house: House, as_of: date, department: str) -> dict[str, int]:
+def send(house: House, as_of: date, department: str | None) -> dict[str, int]:
     """Sends the messages of one department that wait, up to those of a day.
 
     Nothing is sent in rehearsal, nor in production for a day before yesterday. Messages whose sender died are marked
@@ -26,7 +38,7 @@ def send(house: House, as_of: date, department: str) -> dict[str, int]:
     Args:
         house: the house.
         as_of: the Beijing date; messages of later days stay.
-        department: its code.
+        department: its code; None: everything that waits in the district, the operators' mails too.
 
     Returns:
         How many were `sent`, `refused`, left `unknown` by this call (those of dead senders included), and how many
@@ -54,10 +66,9 @@ def deliver(house: House, district: District, may: Permit, scope: Scope) -> dict
     connection = house.connections(district.mail.connection)
     modes.check_host(may.mode, connection)
     why = ""
-    with Line(connection) as line:
-        for outcome, words in _each(house, district, line, waiting):
-            counts[outcome] += 1
-            why = words if outcome == "planned" else why
+    for answer in _hand_over_all(house, district, connection, waiting):
+        counts[answer.outcome] += 1
+        why = answer.words if answer.outcome == "planned" else why
     with house.ledger.begin() as session:
         counts["planned"] = len(outbox.pending(session, scope))
     if counts["planned"]:
@@ -65,35 +76,96 @@ def deliver(house: House, district: District, may: Permit, scope: Scope) -> dict
     return counts
 
 
-def _each(house: House, district: District, line: Line, waiting: Iterable[int]) -> Iterable[tuple[str, str]]:
-    """Outcome and words of every message that this sender got hold of."""
-    me = holder.name()
-    for number in waiting:
+def _hand_over_all(
+    house: House, district: District, connection: Connection, waiting: Iterable[int]
+) -> Iterable[Answer]:
+    """Over as many lines as the district allows; every line takes the next message when it is free."""
+    numbers = deque(waiting)
+    pace = Pace(house.var / f"pace-{connection.conn_id}", district.mail.per_minute)
+    lines = [
+        _Sender(house, district, connection, numbers, pace) for _ in range(min(district.mail.connections, len(numbers)))
+    ]
+    if len(lines) == 1:
+        lines[0].work()
+        return lines[0].answers
+    with ThreadPoolExecutor(len(lines), "mail") as pool:
+        try:
+            running = [pool.submit(line.work) for line in lines]
+            for each in running:
+                each.result()
+        except BaseException:
+            # Of this sender or of a stop signal: the others end the message they are at, and take no more.
+            numbers.clear()
+            raise
+    return [answer for line in lines for answer in line.answers]
+
+
+@dataclass
+class _Sender:
+    """One line to the mail server and the message that it has in hand."""
+
+    house: House
+    district: District
+    connection: Connection
+    numbers: deque[int]
+    """Ids that wait; the lines of a sender share it."""
+    pace: Pace
+    answers: list[Answer] = field(default_factory=list)
+    _name: str = field(default_factory=holder.name)
+    _done: tuple[Claimed, Answer] | None = None
+    """Sent, and not recorded yet: goes into the next claim's transaction."""
+
+    def work(self) -> None:
+        """Takes messages until none is left, or no line can be had."""
+        with Line(self.connection) as line:
+            try:
+                while self._next(line):
+                    pass
+            finally:
+                self._record()
+
+    def _next(self, line: Line) -> bool:
+        if not self.numbers:
+            return False
+        if self.pace.limited or not line.is_open:
+            # What may take long must not keep an outcome waiting.
+            self._record()
+        self.pace.wait()
         try:
             line.open()
         except MailServerError as error:
             # Without a line no message is at fault: none is claimed, all wait.
-            yield "planned", error.why
-            return
-        with house.ledger.begin() as session:
-            claimed = outbox.claim(session, house.clock(), number, me)
-        if claimed is None:
-            continue
-        answer = _hand_over(house, district, line, claimed, me)
-        yield answer.outcome, answer.words
+            self.answers.append(Answer("planned", error.why))
+            return False
+        try:
+            number = self.numbers.popleft()
+        except IndexError:
+            return False
+        with self.house.ledger.begin() as session:
+            self._settle(session)
+            claimed = outbox.claim(session, self.house.clock(), number, self._name)
+        self._done = None
+        if claimed is not None:
+            self._hand_over(line, claimed)
+        return True
 
+    def _hand_over(self, line: Line, claimed: Claimed) -> None:
+        try:
+            answer = line.send(self.district.mail.sender, claimed.recipient, claimed.content)
+        except BaseException as error:
+            # A time limit or a stop signal inside the conversation: nobody knows how far it got.
+            self._done = (claimed, Answer("unknown", f"{type(error).__name__} while sending"))
+            raise
+        self._done = (claimed, answer)
+        self.answers.append(answer)
 
-def _hand_over(house: House, district: District, line: Line, claimed: Claimed, me: str) -> Answer:
-    try:
-        answer = line.send(district.mail.sender, claimed.recipient, claimed.content)
-    except BaseException as error:
-        # A time limit or a stop signal inside the conversation: nobody knows how far it got.
-        _record(house, claimed, me, Answer("unknown", f"{type(error).__name__} while sending"))
-        raise
-    _record(house, claimed, me, answer)
-    return answer
+    def _settle(self, session: Session) -> None:
+        if self._done is not None:
+            claimed, answer = self._done
+            outbox.settle(session, self.house.clock(), claimed, self._name, answer.outcome, answer.words)
 
-
-def _record(house: House, claimed: Claimed, me: str, answer: Answer) -> None:
-    with house.ledger.begin() as session:
-        outbox.settle(session, house.clock(), claimed, me, answer.outcome, answer.words)
+    def _record(self) -> None:
+        if self._done is not None:
+            with self.house.ledger.begin() as session:
+                self._settle(session)
+            self._done = None

@@ -91,6 +91,11 @@ class Line:
             self._client = self._connect()
         return self._client
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the line was open when it was used last."""
+        return self._client is not None
+
     def close(self) -> None:
         """Hangs up; a server that is gone already is no error."""
         if self._client is not None:
@@ -123,6 +128,9 @@ class Line:
                 if used and not last:
                     continue
                 return Answer("planned", _error(error))
+            if refusal and self._client is None and used and not last:
+                # 421: this server takes so many messages over one line, and hung up politely.
+                continue
             return refusal or self._transmit(client, content)
         raise AssertionError("the second round always answers")
 
