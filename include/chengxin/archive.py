@@ -132,9 +132,14 @@ def open(house: House, source: str, sha256: str) -> IO[bytes]:
     Raises:
         ArchiveError: no such raw file, or it is damaged.
     """
+    return spooled(chunks(house, source, sha256))
+
+
+def spooled(data: Iterable[bytes]) -> IO[bytes]:
+    """A stream of bytes made seekable: in memory while it is small, else in a nameless file that ends with it."""
     spool = tempfile.SpooledTemporaryFile(max_size=SPOOL)  # noqa: SIM115 - handed to the caller
     try:
-        for chunk in chunks(house, source, sha256):
+        for chunk in data:
             spool.write(chunk)
     except BaseException:
         spool.close()

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from chengxin import archive
 from chengxin.contracts import Contract, FilesRead, HttpRead
 from chengxin.ledger.models import RawObject
+from chengxin.readers.raw import Raw
 from chengxin.readers.rows import MAX_ROWS, OWN_COLUMNS, PROBLEM, RAW_ROW, RAW_SHA256
 from chengxin.settings import House
 
@@ -43,22 +45,46 @@ def batches(house: House, contract: Contract, raw_object: RawObject) -> Iterator
     where = f"{contract.name}: {raw_object.locator}"
     sha256 = raw_object.sha256
     if isinstance(read, FilesRead):
-        if read.format == "xlsx":
-            from chengxin.readers import sheet
-
-            return sheet.batches(house, contract.name, sha256, read, where)
-        if read.format == "csv":
-            from chengxin.readers import delimited
-
-            return delimited.batches(house, contract.name, sha256, read, where)
-        from chengxin.readers import json_text
-
-        return json_text.document(house, contract.name, sha256, read, where)
+        raw = Raw(sha256, where, lambda: archive.chunks(house, contract.name, sha256))
+        return file_batches(contract, read, raw)
     from chengxin.readers import json_text
 
     if isinstance(read, HttpRead):
         return json_text.page(house, contract.name, sha256, read.envelope.records, _headings(contract), where)
     return json_text.lines(house, contract.name, sha256, where)
+
+
+def file_batches(contract: Contract, read: FilesRead, raw: Raw) -> Iterator[pa.RecordBatch]:
+    """The records of one file, or of the members of one that is packed; as `batches`."""
+    if read.members is not None:
+        from chengxin.readers import packed
+
+        return packed.batches(raw, read.members, lambda member: _plain(contract, read, member))
+    return _plain(contract, read, raw)
+
+
+def _plain(contract: Contract, read: FilesRead, raw: Raw) -> Iterator[pa.RecordBatch]:
+    match read.format:
+        case "csv":
+            from chengxin.readers import delimited
+
+            return delimited.batches(raw, read)
+        case "xlsx":
+            from chengxin.readers import sheet
+
+            return sheet.batches(raw, read)
+        case "xml":
+            from chengxin.readers import xml_text
+
+            return xml_text.batches(raw, read)
+        case "pdf":
+            from chengxin.readers import printed
+
+            return printed.batches(raw, contract)
+        case "json":
+            from chengxin.readers import json_text
+
+            return json_text.document(raw, read)
 
 
 def _headings(contract: Contract) -> list[str]:
@@ -67,6 +93,7 @@ def _headings(contract: Contract) -> list[str]:
         dict.fromkeys(
             [
                 *contract.columns,
+                *contract.other_headings,
                 *contract.children,
                 *contract.exclude,
                 *contract.combined_headings,

@@ -15,36 +15,37 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
-from chengxin import archive
 from chengxin.contracts import FilesRead
 from chengxin.errors import SourceContentError
 from chengxin.readers.decode import decoded
+from chengxin.readers.raw import Raw
 from chengxin.readers.rows import (
     NUL_SIGN,
     batch,
     check_headings,
+    check_width,
     mark_nameless,
     mark_nuls,
     mark_repeated_headings,
     pieces,
 )
-from chengxin.settings import House
 
 BLOCK = 8 << 20
 """Bytes parsed at once: no row is longer."""
 
 
-def batches(house: House, source: str, sha256: str, read: FilesRead, where: str) -> Iterator[pa.RecordBatch]:
+def batches(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
     """The rows of a delimited file.
 
     Raises:
         SourceContentError: not in the contract's encoding, no headings, a row beyond `BLOCK`, an open quote.
         DriftError: the same heading twice.
     """
-    stream = _Stream(decoded(archive.chunks(house, source, sha256), read.encoding, where))
+    where = raw.where
+    stream = _Stream(decoded(raw.chunks(), read.encoding, where))
     names = _headings(stream, read.delimiter, where)
     check_headings([name for name in names if name], where)
-    rows = _Rows(names, read.delimiter, sha256, stream)
+    rows = _Rows(names, read.delimiter, raw.sha256, stream)
     try:
         yield from rows.batches()
     except pa.ArrowInvalid as error:
@@ -110,6 +111,7 @@ def _headings(stream: _Stream, delimiter: str, where: str) -> list[str]:
             row = None
         # A heading that ends with the text at hand may go on.
         if row is not None and (lines.tell() < len(text) or not more):
+            check_width(len(row), where)
             stream.push(text[lines.tell() :])
             return [" ".join(name.split()) for name in row]
         if not more or len(text) > BLOCK:

@@ -16,6 +16,7 @@ from chengxin import archive
 from chengxin.contracts import FilesRead
 from chengxin.errors import SourceContentError
 from chengxin.readers.decode import decoded
+from chengxin.readers.raw import Raw
 from chengxin.readers.rows import MAX_ROWS, batch, from_records, pieces, texts
 from chengxin.settings import House
 
@@ -66,17 +67,17 @@ def lines(house: House, source: str, sha256: str, where: str) -> Iterator[pa.Rec
         yield from pieces(from_records(rows, sha256, where, may_hold_nul=_may_hold_nul(data)))
 
 
-def document(house: House, source: str, sha256: str, read: FilesRead, where: str) -> Iterator[pa.RecordBatch]:
+def document(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
     """The records of a document: a list, or an object with the list at the contract's `records`.
 
     Raises:
         SourceContentError: not in the contract's encoding, no JSON, cut off, or no list there.
     """
-    stream = decoded(archive.chunks(house, source, sha256), read.encoding, where)
-    elements = _Reader(stream, where).elements(read.records.split(".") if read.records else [])
+    stream = decoded(raw.chunks(), read.encoding, raw.where)
+    elements = _Reader(stream, raw.where).elements(read.records.split(".") if read.records else [])
     first = 0
     while records := list(islice(elements, min(ROWS, MAX_ROWS))):
-        yield from_records(records, sha256, where, first_row=first)
+        yield from_records(records, raw.sha256, raw.where, first_row=first)
         first += len(records)
 
 

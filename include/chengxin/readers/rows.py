@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chengxin.errors import DriftError
+from chengxin.errors import DriftError, SourceContentError
 
 PROBLEM = "_problem"
 RAW_ROW = "raw_row"
@@ -21,6 +22,8 @@ OWN_COLUMNS = (PROBLEM, RAW_ROW, RAW_SHA256)
 """Columns of ours beside the source's headings."""
 MAX_ROWS = 50_000
 """Rows of one batch at most."""
+MAX_COLUMNS = 2_000
+"""Headings at most: more is no table of ours, and would cost memory for every row."""
 NUL_SIGN = "\N{SYMBOL FOR NULL}"
 """Stands in a text for a NUL, which no text should hold and many tools stumble over."""
 
@@ -28,12 +31,14 @@ _STRING = pa.string()
 
 
 def check_headings(headings: Sequence[str], where: str) -> None:
-    """Refuses headings that cannot be told apart.
+    """Refuses headings that cannot be told apart, or that are too many.
 
     Raises:
         DriftError: the same heading twice, or one that is a column of ours.
+        SourceContentError: more than `MAX_COLUMNS`.
     """
-    twice = sorted({heading for heading in headings if headings.count(heading) > 1})
+    check_width(len(headings), where)
+    twice = sorted(heading for heading, count in Counter(headings).items() if count > 1)
     if twice:
         raise DriftError(
             f"the same heading twice: {', '.join(twice)}",
@@ -45,6 +50,21 @@ def check_headings(headings: Sequence[str], where: str) -> None:
     if ours:
         raise DriftError(
             f"a heading that is ours: {', '.join(ours)}", where=where, remedy="ask the sender to rename the column"
+        )
+
+
+def check_width(count: int, where: str) -> None:
+    """Refuses a table with too many columns.
+
+    Raises:
+        SourceContentError: more than `MAX_COLUMNS`.
+    """
+    if count > MAX_COLUMNS:
+        raise SourceContentError(
+            f"{count:,} columns, more than {MAX_COLUMNS:,}",
+            where=where,
+            why="no table of ours is so wide: another kind of file, broken, or made to harm",
+            remedy="look at the file before anything else does; ask the sender for it once more",
         )
 
 

@@ -18,12 +18,13 @@ from xml.etree.ElementTree import ParseError
 
 import openpyxl
 import pyarrow as pa
+from defusedxml.common import DefusedXmlException
 from openpyxl.utils.cell import range_boundaries
 from openpyxl.utils.exceptions import InvalidFileException
 
-from chengxin import archive
 from chengxin.contracts import FilesRead
 from chengxin.errors import SourceContentError
+from chengxin.readers.raw import Raw
 from chengxin.readers.rows import (
     batch,
     check_headings,
@@ -32,41 +33,46 @@ from chengxin.readers.rows import (
     text,
     texts,
 )
-from chengxin.settings import House
 
 MAX_UNPACKED = 1 << 30
 """Bytes that a workbook may unpack to."""
 MAX_STRINGS = 256 << 20
 """Bytes of its table of strings, which is held in memory."""
-ROWS = 10_000
-"""Rows held as Python objects at once."""
+MAX_PART = 32 << 20
+"""Bytes of any other part (styles, relations), which is held as a tree."""
+ROWS, CELLS = 10_000, 2_000_000
+"""Rows, and cells, held as Python objects at once."""
+LAST_ROW = 1_048_576
+"""Rows of a sheet, by the format's own limit; a row that says it is the billionth would come after empty ones."""
 
 _UNREADABLE = (
     zipfile.BadZipFile, InvalidFileException, ParseError, zlib.error, EOFError, RuntimeError, NotImplementedError,
-    KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError,
+    KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, DefusedXmlException,
 )  # fmt: skip
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]+[0-9]+:[A-Z]+[0-9]+)"')
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
+_FAR_CELL = re.compile(rb"""<(?:\w+:)?c\s[^>]*?\br\s*=\s*["'][A-Za-z]{4,}""")
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 
 _Row = Sequence[Any]
 
 
-def batches(house: House, source: str, sha256: str, read: FilesRead, where: str) -> Iterator[pa.RecordBatch]:
+def batches(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
     """The rows of the contract's sheet.
 
     Raises:
         SourceContentError: no workbook, too large a one, no such sheet, no headings.
         DriftError: the same heading twice.
     """
-    with archive.open(house, source, sha256) as file:
+    where = raw.where
+    with raw.open() as file:
         _check(file, where)
         done = 0
         try:
             with warnings.catch_warnings():
                 # openpyxl warns of styles and extensions that it leaves out.
                 warnings.simplefilter("ignore", UserWarning)
-                for one in _batches(file, sha256, read, where):
+                for one in _batches(file, raw.sha256, read, where):
                     yield one
                     done += one.num_rows
         except _UNREADABLE as error:
@@ -80,8 +86,8 @@ def batches(house: House, source: str, sha256: str, read: FilesRead, where: str)
 
 def _batches(file: IO[bytes], sha256: str, read: FilesRead, where: str) -> Iterator[pa.RecordBatch]:
     sheet = _sheet(file, read, where)
-    merged, formulas = _scan(file, sheet._worksheet_path)
-    rows = sheet.iter_rows(values_only=True)
+    merged, formulas = _scan(file, sheet._worksheet_path, where)
+    rows = sheet.iter_rows(max_row=LAST_ROW, values_only=True)
     head = list(islice(rows, read.header_row))
     names = _headings(head, merged, read.header_row)
     if not any(names):
@@ -94,12 +100,12 @@ def _batches(file: IO[bytes], sha256: str, read: FilesRead, where: str) -> Itera
         # Without their computed values the same cells show their formulas.
         numbered = zip(
             rows,
-            _sheet(file, read, where, computed=False).iter_rows(read.header_row + 1, values_only=True),
+            _sheet(file, read, where, computed=False).iter_rows(read.header_row + 1, LAST_ROW, values_only=True),
             strict=False,
         )
     filled = ((row, formula) for row, formula in numbered if any(_filled(value) for value in (*row, *formula)))
     done = 0
-    while part := list(islice(filled, ROWS)):
+    while part := _part(filled):
         yield _batch(part, names, sha256, done)
         done += len(part)
     if not done:
@@ -120,6 +126,18 @@ def _batch(part: Sequence[tuple[_Row, _Row]], names: Sequence[str], sha256: str,
             mark_nameless(pa.array(values, pa.string()), place + 1, problems)
     mark_repeated_headings(columns, problems)
     return batch(columns, sha256, first_row=first_row, problems=problems, rows=len(part))
+
+
+def _part(rows: Iterator[tuple[_Row, _Row]]) -> list[tuple[_Row, _Row]]:
+    """The next rows: fewer where they are wide, so that their cells fit into memory."""
+    part: list[tuple[_Row, _Row]] = []
+    cells = 0
+    for row in islice(rows, ROWS):
+        part.append(row)
+        cells += len(row[0]) + len(row[1])
+        if cells >= CELLS:
+            break
+    return part
 
 
 def _computed(row: _Row, formula: _Row, index: int, problems: dict[int, str]) -> _Row:
@@ -168,13 +186,25 @@ def _headings(head: Sequence[_Row], merged: Iterable[str], header_row: int) -> l
     return names
 
 
-def _scan(file: IO[bytes], path: str) -> tuple[set[str], bool]:
-    """The merged areas of a sheet, and whether it has formulas: neither is told by a streaming reader."""
+def _scan(file: IO[bytes], path: str, where: str) -> tuple[set[str], bool]:
+    """The merged areas of a sheet, and whether it has formulas: neither is told by a streaming reader.
+
+    Raises:
+        SourceContentError: cells that would take more memory than the format allows them.
+    """
     merged: set[str] = set()
     formulas, tail = False, b""
     with zipfile.ZipFile(file) as book, book.open(path) as stream:
         while chunk := stream.read(1 << 20):
             window = tail + chunk
+            # Excel's own limit is 32,767 characters a cell and three letters a column.
+            if (len(chunk) == 1 << 20 and b"<" not in chunk) or b"\0" in chunk or _FAR_CELL.search(window):
+                raise SourceContentError(
+                    "a sheet with cells that no spreadsheet program writes",
+                    where=f"{where}, {path}",
+                    why="a value of more than 1 MiB, a column beyond the last, or not UTF-8: broken, or made to harm",
+                    remedy="look at the file before anything else does; ask the sender for CSV",
+                )
             merged.update(area.decode() for area in _MERGED.findall(window))
             formulas = formulas or _FORMULA.search(window) is not None
             tail = window[-200:]
@@ -204,13 +234,20 @@ def _check(file: IO[bytes], where: str) -> None:
     finally:
         file.seek(0)
     strings = max((size for name, size in sizes.items() if name.endswith("sharedStrings.xml")), default=0)
-    if sum(sizes.values()) > MAX_UNPACKED or strings > MAX_STRINGS:
+    parts = max((size for name, size in sizes.items() if _is_tree(name)), default=0)
+    if sum(sizes.values()) > MAX_UNPACKED or strings > MAX_STRINGS or parts > MAX_PART:
         raise SourceContentError(
             f"a workbook that unpacks to {sum(sizes.values()) >> 20:,} MiB",
             where=where,
             why="more than any list of ours needs: broken, or made to harm",
             remedy="ask the sender for CSV, or for the list in parts",
         )
+
+
+def _is_tree(name: str) -> bool:
+    """Whether a part of a workbook is read as a tree, whole."""
+    streamed = name.endswith("sharedStrings.xml") or "/worksheets/" in f"/{name}"
+    return name.endswith((".xml", ".rels")) and (not streamed or name.endswith(".rels"))
 
 
 def _filled(value: Any) -> bool:
