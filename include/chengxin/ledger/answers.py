@@ -48,6 +48,9 @@ class Given:
     """An answer as it is read."""
 
     message_id: int
+    key: str
+    """The message's key."""
+    department: str
     what: What
     at: datetime
     until: date | None
@@ -99,12 +102,13 @@ def give(
 def of_message(session: Session, number: int) -> list[Given]:
     """The answers to one message, oldest first."""
     rows = session.execute(
-        select(Answer, ActBody.content)
+        select(Answer, ActBody.content, Message.key, Message.department)
+        .join(Message, Message.id == Answer.message_id)
         .outerjoin(ActBody, ActBody.seq == Answer.act)
         .where(Answer.message_id == number)
         .order_by(Answer.id)
     )
-    return [_given(answer, content) for answer, content in rows]
+    return [_given(*row) for row in rows]
 
 
 def newest(session: Session, number: int) -> Given | None:
@@ -119,12 +123,12 @@ def counting(session: Session, district: str, mode: str) -> dict[int, Given]:
     """
     last = select(func.max(Answer.id)).group_by(Answer.message_id)
     rows = session.execute(
-        select(Answer, ActBody.content)
+        select(Answer, ActBody.content, Message.key, Message.department)
         .join(Message, Message.id == Answer.message_id)
         .outerjoin(ActBody, ActBody.seq == Answer.act)
         .where(Answer.id.in_(last), Message.district == district, *([Message.mode == mode] if _real(mode) else []))
     )
-    return {answer.message_id: _given(answer, content) for answer, content in rows}
+    return {row[0].message_id: _given(*row) for row in rows}
 
 
 def on_day(session: Session, district: str, mode: str, day: date) -> list[tuple[Message, Given]]:
@@ -142,7 +146,7 @@ def _real(mode: str) -> bool:
     return mode != "rehearsal"
 
 
-def _given(answer: Answer, content: str | None) -> Given:
+def _given(answer: Answer, content: str | None, key: str, department: str) -> Given:
     what: What = next(name for name in WHATS if name == answer.what)
     reason = str(json.loads(content).get("reason", "")) if content else ""
-    return Given(answer.message_id, what, answer.at, answer.until, reason)
+    return Given(answer.message_id, key, department, what, answer.at, answer.until, reason)

@@ -248,6 +248,16 @@ def latest(session: Session, scope: Scope, kinds: Sequence[str], matter: str) ->
     ).all()
 
 
+def newest(session: Session, scope: Scope, kind: str) -> dict[str, Message]:
+    """The newest message of a kind that counts as said, per department."""
+    last = (
+        select(func.max(Message.id))
+        .where(*_told_conditions(scope), Message.kind == kind, Message.role == "unit")
+        .group_by(Message.department)
+    )
+    return {each.department: each for each in session.scalars(select(Message).where(Message.id.in_(last)))}
+
+
 def _told_conditions(scope: Scope) -> list[Any]:
     conditions = [Message.district == scope.district, Message.as_of <= scope.until]
     # A rehearsal goes on from everything said so far; the real thing only from what really went out, or still can.

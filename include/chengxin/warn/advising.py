@@ -14,7 +14,7 @@ from chengxin.warn import worklist
 from chengxin.warn.countdown import cut, sources
 from chengxin.warn.guard import Ground
 from chengxin.warn.news import SECTIONS, SEVERITY, News, Section
-from chengxin.warn.render import Attachment, Templates, Text
+from chengxin.warn.render import NO_REPLY, Attachment, Reply, Templates, Text
 from chengxin.warn.words import Words
 from chengxin.warn.worklist import Column
 
@@ -31,6 +31,7 @@ _LIST = {
     "section": Column("变化", 12),
     "decision": Column("核查意见", 12),
     "until": Column("意见截止", 14),
+    "judged": Column("判断基准日", 14),
     "matter_id": Column("事项编号", 20),
     "matter_type": Column("事项类别", 18),
     "title": Column("事项名称", 36),
@@ -67,7 +68,15 @@ def subject(words: Words, department: str, news: News) -> str:
     return f"【信用核查】{matters}件待办事项的核查意见有变化：{'、'.join(parts)}（{department}）"
 
 
-def text(templates: Templates, words: Words, district: District, ground: Ground, as_of: date, news: News) -> Text:
+def text(
+    templates: Templates,
+    words: Words,
+    district: District,
+    ground: Ground,
+    as_of: date,
+    news: News,
+    reply: Reply = NO_REPLY,
+) -> Text:
     """The mail on one department's changed advice."""
     name = district.departments[news.department].name
     figures = _figures(words, news)
@@ -79,7 +88,8 @@ def text(templates: Templates, words: Words, district: District, ground: Ground,
         "department": name,
         "lead": _lead(words, district, as_of, news),
         "figures": figures,
-        "sections": _shown(words, news),
+        "sections": _shown(words, news, as_of),
+        "reply": reply,
         "notes": _notes(news, {source.name: source.title for source in ground.sources}),
         "sources": sources(ground.sources, words),
         "foot": [
@@ -99,6 +109,7 @@ def attachment(words: Words, district: District, as_of: date, news: News) -> Att
             "section": rows["section"].map(words.mail.sections),
             "decision": rows["decision"].map(words.effect),
             "until": _dates(rows["until"]),
+            "judged": _dates(rows["test_date"]),
             "matter_id": rows["matter_id"],
             "matter_type": rows["matter_type"],
             "title": rows["title"],
@@ -144,7 +155,7 @@ def _figures(words: Words, news: News) -> list[dict[str, str]]:
     ]
 
 
-def _shown(words: Words, news: News) -> list[dict[str, Any]]:
+def _shown(words: Words, news: News, as_of: date) -> list[dict[str, Any]]:
     """The sections as they are shown: the most urgent items of each; what stale data hides is a note, no list."""
     left = MOST_SHOWN
     shown = []
@@ -159,20 +170,21 @@ def _shown(words: Words, news: News) -> list[dict[str, Any]]:
         shown.append(
             {
                 "title": f"{words.mail.sections[name]}（{len(listed):,}条）",
-                "items": _items(words, first, name),
+                "items": _items(words, first, name, as_of),
                 "more": f"另有{more:,}条见附件。" if more else "",
             }
         )
     return shown
 
 
-def _items(words: Words, rows: pd.DataFrame, section: Section) -> list[dict[str, Any]]:
+def _items(words: Words, rows: pd.DataFrame, section: Section, as_of: date) -> list[dict[str, Any]]:
     frame = rows.assign(
         name=worklist.clean(rows["name"]),
         title=worklist.clean(rows["title"]),
         matter_id=worklist.clean(rows["matter_id"]),
         code=identity.mask_all(rows["uscc"]).fillna("无代码"),
         until=_dates(rows["until"]),
+        judged=_judged(rows["test_date"], as_of),
         other=_others(words, rows),
     )
     items = []
@@ -187,6 +199,7 @@ def _items(words: Words, rows: pd.DataFrame, section: Section) -> list[dict[str,
                 "colour": colour,
                 "ground": ground,
                 "until": row["until"],
+                "judged": row["judged"],
                 "subject": f"{cut(row['name'])}（{row['code']}）",
                 "matter": " · ".join(part for part in matter if _is(part)),
                 "why": _reasons(words, _codes(row["reasons"])) or "未见不良信息",
@@ -197,6 +210,14 @@ def _items(words: Words, rows: pd.DataFrame, section: Section) -> list[dict[str,
             }
         )
     return items
+
+
+def _judged(days: pd.Series[Any], as_of: date) -> pd.Series[Any]:
+    """The day that the facts were judged at, where it is another than the mail's: an end before today then fits."""
+    other = days.notna() & (_dates(days) != as_of.isoformat())
+    stamps = pd.to_datetime(days)
+    spelt = stamps.dt.month.map("按{:.0f}月".format) + stamps.dt.day.map("{:.0f}日（截止日）判断".format)
+    return spelt.astype(object).where(other, "")
 
 
 def _others(words: Words, rows: pd.DataFrame) -> pd.Series[Any]:

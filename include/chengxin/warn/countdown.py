@@ -16,7 +16,7 @@ from chengxin.districts import District
 from chengxin.warn import worklist
 from chengxin.warn.due import KINDS, UNROUTED, Desk
 from chengxin.warn.guard import Ground, SourceAge
-from chengxin.warn.render import Attachment, Templates, Text
+from chengxin.warn.render import NO_REPLY, Attachment, Reply, Templates, Text
 from chengxin.warn.words import Words
 from chengxin.warn.worklist import Column
 
@@ -93,7 +93,14 @@ def _whose(district: District, code: str, role: str) -> str:
 
 
 def text(
-    templates: Templates, words: Words, district: District, ground: Ground, occasion: Occasion, desk: Desk, role: str
+    templates: Templates,
+    words: Words,
+    district: District,
+    ground: Ground,
+    occasion: Occasion,
+    desk: Desk,
+    role: str,
+    reply: Reply = NO_REPLY,
 ) -> Text:
     """The mail on one desk.
 
@@ -105,6 +112,7 @@ def text(
         occasion: day and stage.
         desk: the numbers and the list.
         role: `unit`, `head` or `summary`.
+        reply: how it can be answered.
     """
     name = district.departments[desk.department].name
     whose = _whose(district, desk.department, role)
@@ -123,12 +131,19 @@ def text(
         "top": [] if role == "summary" else _top(desk.rows),
         "sources": sources([source for source in ground.sources if source.name in ground.list_sources], words),
         "foot": _foot(words, district, desk.department, role),
+        "reply": reply,
     }
     return templates.text("countdown", line, context)
 
 
 def stale_text(
-    templates: Templates, words: Words, district: District, ground: Ground, occasion: Occasion, code: str
+    templates: Templates,
+    words: Words,
+    district: District,
+    ground: Ground,
+    occasion: Occasion,
+    code: str,
+    reply: Reply = NO_REPLY,
 ) -> Text:
     """The one line that a department gets at a stage when no list may go out."""
     name = district.departments[code].name
@@ -153,6 +168,7 @@ def stale_text(
         "lead": lead,
         "sources": sources([source for source in ground.sources if source.name in ground.list_sources], words),
         "foot": [f"依据：{words.document} {CLAUSE}。", "本信由系统自动发送。"],
+        "reply": reply,
     }
     return templates.text("stale", f"【数据异常】{occasion.report_year}年度年报公示{when}：本期未报送名单暂缓", context)
 

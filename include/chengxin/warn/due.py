@@ -45,6 +45,11 @@ class Change:
     gone: int
     """Off the list for another reason: deregistered, moved to another desk."""
 
+    @property
+    def nothing(self) -> bool:
+        """Whether the list is the same."""
+        return not (self.new or self.filed or self.gone)
+
 
 @dataclass(frozen=True)
 class Desk:

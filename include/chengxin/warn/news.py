@@ -18,8 +18,8 @@ from chengxin import engine
 from chengxin.districts import District
 from chengxin.lake import Lake
 
-Section = Literal["new", "worse", "other", "milder"]
-SECTIONS: tuple[Section, ...] = ("worse", "new", "other", "milder")
+Section = Literal["new", "worse", "again", "other", "milder"]
+SECTIONS: tuple[Section, ...] = ("worse", "new", "again", "other", "milder")
 """In the order they are shown."""
 
 SEVERITY: dict[str, int] = {
@@ -37,6 +37,9 @@ SEVERITY: dict[str, int] = {
 """How urgent an outcome is to the department: decides between worse and milder, and the order of a list."""
 QUIET = frozenset({"PASS", "NOT_APPLICABLE", "GONE"})
 """Outcomes that are news only when they replace another one."""
+
+AGAIN = "snoozed until "
+"""Begins the fingerprint told of what was put off up to a day that has passed: unchanged, and told again."""
 
 _UNIT, _RECORD = "\x1f", "\x1e"
 
@@ -78,6 +81,7 @@ def changed(
     district: District,
     as_of: date,
     told: Sequence[tuple[str, str, str, str, str]],
+    misrouted: frozenset[str] = frozenset(),
 ) -> Changed:
     """The advice that changed, by department.
 
@@ -87,14 +91,13 @@ def changed(
         district: whose departments.
         as_of: the day.
         told: what each department was told last, as `outbox.told` gives it.
+        misrouted: keys of messages that their department gave back: what they told goes to the default desk, as long
+            as it does not change.
     """
-    now = _now(connection, lake, district, as_of)
-    before = ibis.memtable(
-        pd.DataFrame(
-            list(told), columns=["told_to", "item", "told_fingerprint", "told_outcome", "told_key"], dtype=str
-        ),
-        schema=dict.fromkeys(["told_to", "item", "told_fingerprint", "told_outcome", "told_key"], "string"),
-    )
+    back = [each[:3] for each in told if each[4] in misrouted and each[0] != district.default_desk]
+    returned = _table(back, ["from_desk", "returned", "returned_fingerprint"])
+    now = _now(connection, lake, district, as_of, returned)
+    before = _table(told, ["told_to", "item", "told_fingerprint", "told_outcome", "told_key"])
     both = now.outer_join(before, [now.department == before.told_to, now.advice_id == before.item])
     fresh = both.told_to.isnull() & both.advice_id.notnull()
     quiet = both.decision.isin(sorted(QUIET))
@@ -102,7 +105,9 @@ def changed(
     news = both.filter(
         (fresh & ~quiet) | (both.told_to.notnull() & (both.fingerprint != both.told_fingerprint) & ~(quiet & was_quiet))
     )
-    gone = both.filter(both.advice_id.isnull(), ~was_quiet, both.told_outcome != "PRIORITY")
+    gone = both.filter(both.advice_id.isnull(), ~was_quiet, both.told_outcome != "PRIORITY").anti_join(
+        returned, [("told_to", "from_desk"), ("item", "returned")]
+    )
     frame = connection.to_pandas(
         news.select("department", "known_department", *COLUMNS, "fingerprint", "told_outcome", "told_fingerprint",
                     "told_key")
@@ -115,7 +120,13 @@ def changed(
     return result
 
 
-def _now(connection: engine.Connection, lake: Lake, district: District, as_of: date) -> ibis.Table:
+def _table(rows: Sequence[Sequence[str]], columns: list[str]) -> ibis.Table:
+    return ibis.memtable(pd.DataFrame(list(rows), columns=columns, dtype=str), schema=dict.fromkeys(columns, "string"))
+
+
+def _now(
+    connection: engine.Connection, lake: Lake, district: District, as_of: date, returned: ibis.Table
+) -> ibis.Table:
     """Today's advice with its fingerprint, matter title and the department that is told."""
     advice = engine.as_of(connection, lake, "advice", as_of)
     facts = _facts(engine.as_of(connection, lake, "finding", as_of))
@@ -129,11 +140,22 @@ def _now(connection: engine.Connection, lake: Lake, district: District, as_of: d
         _list(_without_ages(rows.stale_sources)), rows.facts,
     ]  # fmt: skip
     known = rows.department.isin(sorted(district.departments)).fill_null(False)
-    return rows.mutate(
+    rows = rows.mutate(
         fingerprint=ibis.literal(_RECORD).join([part.fill_null("") for part in outcome]).hexdigest("sha256"),
         known_department=known,
         department=ibis.ifelse(known, rows.department, district.default_desk),
     ).select("department", "known_department", *COLUMNS, "fingerprint")
+    rows = rows.left_join(
+        returned,
+        [
+            rows.department == returned.from_desk,
+            rows.advice_id == returned.returned,
+            rows.fingerprint == returned.returned_fingerprint,
+        ],
+    )
+    return rows.mutate(department=ibis.ifelse(rows.returned.notnull(), district.default_desk, rows.department)).select(
+        "department", "known_department", *COLUMNS, "fingerprint"
+    )
 
 
 def _facts(finding: ibis.Table) -> ibis.Table:
@@ -167,6 +189,7 @@ def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
     section[now < then] = "milder"
     section[now > then] = "worse"
     section[frame["told_key"].isna()] = "new"
+    section[frame["told_fingerprint"].astype(object).fillna("").str.startswith(AGAIN) & (now == then)] = "again"
     frame = frame.assign(section=section, _rank=-now, _late=frame["field"].isna())
     frame = frame.sort_values(["department", "_rank", "_late", "matter_id", "advice_id"], kind="stable")
     return frame.drop(columns=["_rank", "_late"])

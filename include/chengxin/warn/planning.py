@@ -6,31 +6,35 @@ department: its annual-report countdown at the stages of the calendar, and the a
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from sqlalchemy import func, select
 
 from chengxin import calendar
+from chengxin.clock import BEIJING
 from chengxin.districts import District
-from chengxin.ledger import outbox
+from chengxin.ledger import answers, outbox
 from chengxin.ledger.messages import Message
 from chengxin.ledger.models import Commit
 from chengxin.ledger.outbox import ConcurrentPlanError, Draft, Item, Scope
 from chengxin.settings import House
 from chengxin.warn import advising, countdown
+from chengxin.warn.answered import Answers
 from chengxin.warn.countdown import Occasion
+from chengxin.warn.drafting import Day, digest, draft
 from chengxin.warn.due import Desk, Since, addressable, due
-from chengxin.warn.guard import Ground, ground
+from chengxin.warn.guard import ground
+from chengxin.warn.links import links
 from chengxin.warn.modes import Permit, permit
-from chengxin.warn.news import changed
-from chengxin.warn.render import Attachment, Envelope, Templates, Text, message
-from chengxin.warn.words import Words, district_of
+from chengxin.warn.news import AGAIN, changed
+from chengxin.warn.render import Attachment, Templates
+from chengxin.warn.words import district_of
 from chengxin.warn.words import load as load_words
 
 _TRIES = 3
@@ -96,8 +100,12 @@ def compose(house: House, as_of: date, district: District | None = None) -> Plan
     with house.ledger.begin() as session:
         mark = outbox.mark(session, district.code)
         told = outbox.told(session, scope)
+        given = Answers(answers.counting(session, district.code, may.mode), as_of)
         seq = int(session.scalar(select(func.max(Commit.seq)).where(Commit.closed_at.is_not(None))) or 0)
-    day = _Day(house, district, may, as_of, words, templates, ground(house, district, as_of), seq, scope)
+    day = Day(
+        house, district, may, as_of, words, templates, ground(house, district, as_of), seq, scope, given,
+        links(house, district),
+    )  # fmt: skip
     planned = Planned(mark=mark)
     planned.drafts.extend(_annual_reports(day, planned.signals))
     planned.drafts.extend(_advice(day, told, planned.signals))
@@ -117,29 +125,14 @@ def dry_run(house: House, as_of: date, folder: Path) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for draft in compose(house, as_of).drafts:
-        path = folder / f"{draft.department}-{draft.kind}-{draft.role}.eml"
-        path.write_bytes(draft.content)
+    for made in compose(house, as_of).drafts:
+        path = folder / f"{made.department}-{made.kind}-{made.role}.eml"
+        path.write_bytes(made.content)
         written.append(path)
     return written
 
 
-@dataclass(frozen=True)
-class _Day:
-    """Everything that the messages of one day are made from."""
-
-    house: House
-    district: District
-    may: Permit
-    as_of: date
-    words: Words
-    templates: Templates
-    ground: Ground
-    seq: int
-    scope: Scope
-
-
-def _annual_reports(day: _Day, signals: Signals) -> Iterator[Draft]:
+def _annual_reports(day: Day, signals: Signals) -> Iterator[Draft]:
     """The countdown of every desk, at the stage that is due and not said yet."""
     table = calendar.load_table(day.house.include_dir / "calendar.yml")
     stage = calendar.latest_due_stage(day.as_of, day.as_of.year, table)
@@ -163,11 +156,10 @@ def _annual_reports(day: _Day, signals: Signals) -> Iterator[Draft]:
         if stage.send_on == day.as_of:
             yield from _withheld(day, occasion, matter, done)
         return
-    last = {
-        each.department: each
-        for each in said
-        if each.role == "unit" and each.kind == "countdown" and each.as_of < day.as_of
+    before = {
+        (each.department, each.role): each for each in said if each.kind == "countdown" and each.as_of < day.as_of
     }
+    last = {code: each for (code, role), each in before.items() if role == "unit"}
     since = {code: Since(each.as_of, int(each.detail["seq"])) for code, each in last.items()}
     connection = day.house.engine()
     try:
@@ -182,15 +174,36 @@ def _annual_reports(day: _Day, signals: Signals) -> Iterator[Draft]:
         if desk.total == 0 and not _was_due(last.get(code)):
             continue
         wanted = [
-            (role, box) for role, box in _recipients(day.district, stage, code) if (code, role, "countdown") not in done
+            (role, box)
+            for role, box in _recipients(day.district, stage, code)
+            if (code, role, "countdown") not in done and not _answered(day, stage, desk, before.get((code, role)))
         ]
         attached = countdown.attachment(day.words, day.district, occasion, desk) if wanted else None
         for role, box in wanted:
-            yield _countdown_draft(day, occasion, matter, desk, role, box, attached)
+            signal = desks.unrouted if code == day.district.default_desk else 0
+            yield _countdown_draft(
+                day, occasion, matter, desk, role, box, attached, before.get((code, role)), unrouted=signal
+            )
     yield from _summaries(day, occasion, matter, desks.desks.get(day.district.regulator), done)
 
 
-def _renews(said: Message, day: _Day) -> bool:
+def _answered(day: Day, stage: calendar.Stage, desk: Desk, last: Message | None) -> bool:
+    """Whether a desk has answered its last mail, and its list is still the same.
+
+    The deadline is a change by itself: no answer from before it holds after it.
+    """
+    if last is None or day.answers.holding(last.id) is None or desk.change is None:
+        return False
+    crossed = _offset(last) <= 0 < stage.offset
+    return desk.change.nothing and desk.change.since == last.as_of and not crossed
+
+
+def _offset(said: Message) -> int:
+    """The stage of a countdown in days from 30 June."""
+    return int(said.stage.removeprefix("T"))
+
+
+def _renews(said: Message, day: Day) -> bool:
     return said.state == "planned" and said.as_of < day.as_of
 
 
@@ -206,11 +219,19 @@ def _recipients(district: District, stage: calendar.Stage, code: str) -> list[tu
 
 
 def _countdown_draft(
-    day: _Day, occasion: Occasion, matter: str, desk: Desk, role: str, recipient: str, attached: Attachment | None
+    day: Day,
+    occasion: Occasion,
+    matter: str,
+    desk: Desk,
+    role: str,
+    recipient: str,
+    attached: Attachment | None,
+    last: Message | None = None,
+    *,
+    unrouted: int = 0,
 ) -> Draft:
-    text = countdown.text(day.templates, day.words, day.district, day.ground, occasion, desk, role)
     # Once per unit, year and stage, whatever the numbers become later that day: the stage is the fact.
-    return _draft(
+    return draft(
         day,
         code=desk.department,
         recipient=recipient,
@@ -218,15 +239,21 @@ def _countdown_draft(
         kind="countdown",
         matter=matter,
         stage=occasion.stage.name,
-        fingerprint=_digest(["list"]),
-        text=text,
+        fingerprint=digest(["list"]),
+        write=partial(countdown.text, day.templates, day.words, day.district, day.ground, occasion, desk, role),
         attached=attached,
-        detail={"seq": day.seq, "due": desk.total},
+        detail={"seq": day.seq, "due": desk.total, "unrouted": unrouted, **_until(occasion)},
+        last=last.id if last else None,
     )
 
 
+def _until(occasion: Occasion) -> dict[str, str]:
+    """How long a countdown can be put off: its deadline, which after it is none any more."""
+    return {} if occasion.overdue else {"deadline": date(occasion.stage.year, 6, 30).isoformat()}
+
+
 def _summaries(
-    day: _Day, occasion: Occasion, matter: str, all_units: Desk | None, done: set[tuple[str, str, str]]
+    day: Day, occasion: Occasion, matter: str, all_units: Desk | None, done: set[tuple[str, str, str]]
 ) -> Iterator[Draft]:
     """The numbers of all units, for the departments that the escalation names; the regulator has them already."""
     if all_units is None:
@@ -240,12 +267,11 @@ def _summaries(
         yield _countdown_draft(day, occasion, matter, desk, "summary", unit.mailbox, None)
 
 
-def _withheld(day: _Day, occasion: Occasion, matter: str, done: set[tuple[str, str, str]]) -> Iterator[Draft]:
+def _withheld(day: Day, occasion: Occasion, matter: str, done: set[tuple[str, str, str]]) -> Iterator[Draft]:
     for code in addressable(day.district):
         if (code, "unit", "countdown") in done or (code, "unit", "stale") in done:
             continue
-        text = countdown.stale_text(day.templates, day.words, day.district, day.ground, occasion, code)
-        yield _draft(
+        yield draft(
             day,
             code=code,
             recipient=day.district.departments[code].mailbox,
@@ -253,22 +279,36 @@ def _withheld(day: _Day, occasion: Occasion, matter: str, done: set[tuple[str, s
             kind="stale",
             matter=matter,
             stage=occasion.stage.name,
-            fingerprint=_digest(["stale"]),
-            text=text,
+            fingerprint=digest(["stale"]),
+            write=partial(countdown.stale_text, day.templates, day.words, day.district, day.ground, occasion, code),
             attached=None,
-            detail={"seq": day.seq, "due": 0},
+            detail={"seq": day.seq, "due": 0, **_until(occasion)},
         )
 
 
-def _advice(day: _Day, told: Sequence[tuple[str, str, str, str, str]], signals: Signals) -> Iterator[Draft]:
+def _advice(day: Day, told: Sequence[tuple[str, str, str, str, str]], signals: Signals) -> Iterator[Draft]:
     """One mail per department whose advice changed since it was last told."""
+    with day.house.ledger.begin() as session:
+        last = outbox.newest(session, day.scope, "advice")
+    if _too_early(day):
+        return
+    ended = day.answers.ended
+    told = [
+        (code, item, f"{AGAIN}{ended[key].isoformat()}", outcome, key)
+        if key in ended
+        else (code, item, was, outcome, key)
+        for code, item, was, outcome, key in told
+    ]
     connection = day.house.engine()
     try:
-        result = changed(connection, day.house.lake, day.district, day.as_of, told)
+        result = changed(connection, day.house.lake, day.district, day.as_of, told, day.answers.misrouted)
     finally:
         connection.disconnect()
     signals.unrouted_advice = result.unrouted
     for code, news in result.news.items():
+        said = last.get(code)
+        if _digested(day, said):
+            continue
         rows = news.rows
         # What was told before is part of the key: a fact that goes there and back again is news both times.
         steps = rows[["advice_id", "fingerprint", "told_fingerprint", "told_key"]].sort_values("advice_id")
@@ -276,7 +316,7 @@ def _advice(day: _Day, told: Sequence[tuple[str, str, str, str, str]], signals: 
             Item(item, fingerprint, outcome)
             for item, fingerprint, outcome in zip(rows["advice_id"], rows["fingerprint"], rows["decision"], strict=True)
         ]
-        yield _draft(
+        yield draft(
             day,
             code=code,
             recipient=day.district.departments[code].mailbox,
@@ -284,66 +324,35 @@ def _advice(day: _Day, told: Sequence[tuple[str, str, str, str, str]], signals: 
             kind="advice",
             matter="advice",
             stage="",
-            fingerprint=_digest(steps.astype(object).where(steps.notna(), None).values.tolist()),
-            text=advising.text(day.templates, day.words, day.district, day.ground, day.as_of, news),
+            fingerprint=digest(steps.astype(object).where(steps.notna(), None).values.tolist()),
+            write=partial(advising.text, day.templates, day.words, day.district, day.ground, day.as_of, news),
             attached=advising.attachment(day.words, day.district, day.as_of, news),
-            detail={"seq": day.seq, "changed": len(rows)},
+            detail={
+                "seq": day.seq,
+                "changed": len(rows),
+                "unrouted": result.unrouted if code == day.district.default_desk else 0,
+                **_matters_end(rows["test_date"], day.as_of),
+            },
             items=items,
+            last=said.id if said else None,
         )
 
 
-def _draft(
-    day: _Day,
-    *,
-    code: str,
-    recipient: str,
-    role: str,
-    kind: str,
-    matter: str,
-    stage: str,
-    fingerprint: str,
-    text: Text,
-    attached: Attachment | None,
-    detail: Mapping[str, Any],
-    items: Sequence[Item] = (),
-) -> Draft:
-    district = day.district
-    # A copy to a head or a summary is another message than the unit's own, even to the same box.
-    key = outbox.key_of(
-        recipient=recipient,
-        kind=kind if role == "unit" else f"{kind}/{role}",
-        matter=f"{district.code}/{matter}",
-        stage=stage,
-        fingerprint=fingerprint,
-    )
-    envelope = Envelope(
-        sender=district.mail.sender,
-        sender_name=district.mail.sender_name,
-        recipient=recipient,
-        recipient_name=district.departments[code].name,
-        key=key,
-        thread=f"{district.code}/{matter}",
-    )
-    return Draft(
-        key=key,
-        mode=day.may.mode,
-        district=district.code,
-        department=code,
-        recipient=recipient,
-        role=role,
-        kind=kind,
-        matter=matter,
-        stage=stage,
-        fingerprint=fingerprint,
-        as_of=day.as_of,
-        subject=text.subject,
-        header_id=envelope.header_id,
-        thread=envelope.thread_id,
-        content=message(envelope, text, day.house.clock(), attached),
-        items=items,
-        detail=detail,
-    )
+def _too_early(day: Day) -> bool:
+    """Whether the day's one mail on advice waits for the digest hour, while it may go out at all."""
+    hour = day.district.mail.digest_hour
+    return hour is not None and day.may.mode == "production" and day.house.clock().astimezone(BEIJING).hour < hour
 
 
-def _digest(parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+def _digested(day: Day, said: Message | None) -> bool:
+    """Whether a department has had its one mail on advice of the day; what changed since waits for tomorrow's."""
+    if day.district.mail.digest_hour is None or day.may.mode != "production" or said is None:
+        return False
+    return said.as_of == day.as_of
+
+
+def _matters_end(days: pd.Series[Any], as_of: date) -> dict[str, str]:
+    """How long advice can be put off: until the first of its matters closes."""
+    stamps = pd.to_datetime(days).dropna()
+    ahead = stamps[stamps >= pd.Timestamp(as_of)]
+    return {"deadline": ahead.min().date().isoformat()} if len(ahead) else {}

@@ -68,6 +68,19 @@ class Envelope:
         return self.sender.rpartition("@")[2]
 
 
+@dataclass(frozen=True)
+class Reply:
+    """How a mail can be answered, and what was answered to the one before."""
+
+    url: str = ""
+    """Where; empty: not at all."""
+    answered: str = ""
+    """In words; empty: nothing was."""
+
+
+NO_REPLY = Reply()
+
+
 class Templates:
     """The templates of one folder.
 
