@@ -11,6 +11,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= auto
 DEMO ?=
+BENCH ?=
 
 # Usage reports of the dependencies are off, in tests too.
 export GX_ANALYTICS_ENABLED := False
@@ -63,6 +64,12 @@ trial: setup ## the same code on real public data: make trial DATA=<folder>
 	@$(if $(DATA),,$(error say where the data is: make trial DATA=<folder>))
 	@$(BIN)/chengxin trial "$(DATA)"
 
+.PHONY: bench
+bench: setup ## benchmarks with their peers in the same run; writes benchmarks/RESULTS.md (BENCH="--repeats 1": options)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@$(BIN)/python benchmarks/harvest.py $(BENCH)
+	@$(BIN)/python benchmarks/validate.py $(BENCH)
+
 .PHONY: docs
 docs: setup ## write the generated pages (DAGS, POLICY, DATA)
 	@$(BIN)/chengxin docs
@@ -73,6 +80,8 @@ lock: setup ## compile the requirements files from pyproject.toml
 		pyproject.toml -o requirements.txt
 	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 		--extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		--extra bench -c requirements-dev.txt pyproject.toml -o requirements-bench.txt
 
 .PHONY: clean
 clean: ## remove what runs and tools wrote; .venv stays

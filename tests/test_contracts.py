@@ -89,3 +89,19 @@ def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
 def test_combined_headings(tmp_path: Path) -> None:
     text = GOOD.replace("key: [uscc]", 'combine: {filing_no: "{年}-{号}"}\nkey: [uscc]')
     assert contracts.load(_write(tmp_path, text)).combined_headings == ("年", "号")
+
+
+def test_other_headings_of_a_field(tmp_path: Path) -> None:
+    text = GOOD.replace("名称: name", "名称: {to: name, also: [机构名称, 名称旧]}")
+    contract = contracts.load(_write(tmp_path, text))
+    assert contract.other_headings == ("机构名称", "名称旧")
+    with pytest.raises(ConfigError, match="mapped twice: 代码"):
+        contracts.load(_write(tmp_path, GOOD.replace("名称: name", "名称: {to: name, also: [代码]}")))
+    with pytest.raises(ConfigError, match="mapped and ignored at once: 机构名称"):
+        contracts.load(_write(tmp_path, text + "ignore: [机构名称]\n"))
+
+
+def test_a_key_is_never_optional(tmp_path: Path) -> None:
+    text = GOOD.replace("{to: uscc, required: true}", "{to: uscc, optional: true}")
+    with pytest.raises(ConfigError, match="代码 is optional, but uscc must not be empty"):
+        contracts.load(_write(tmp_path, text))

@@ -232,7 +232,7 @@ def test_three_days_new_changed_gone(source: Source) -> None:
     outcome = source.run(TUESDAY, [entry(0), entry(1, why="补报"), entry(3), entry(4)])
     assert (outcome["published"], outcome["unchanged"], outcome["removed"]) == (2, 2, 1)
     facts = source.detail(outcome)["facts"]["list_entry"]
-    assert facts == {"new": 1, "changed": 1, "unchanged": 2, "removed": 1, "restored": 0}
+    assert facts == {"known": 4, "new": 1, "changed": 1, "unchanged": 2, "removed": 1, "restored": 0}
     source.run(WEDNESDAY, [entry(0), entry(1, why="补报"), entry(2), entry(3), entry(4)])
     assert source.reasons(MONDAY) == dict.fromkeys(("第0号", "第1号", "第2号", "第3号"), "未报年报")
     assert set(source.reasons(TUESDAY)) == {"第0号", "第1号", "第3号", "第4号"}

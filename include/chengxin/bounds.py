@@ -5,11 +5,12 @@ A violated bound is a signal to explain the batch. Nothing is widened by itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
-from chengxin.contracts import Contract
+from chengxin.contracts import Column, Contract
 from chengxin.errors import BoundError, DriftError, SumError
+from chengxin.normalise import headings
 from chengxin.publish import Change
 from chengxin.staging import Tally
 
@@ -26,18 +27,20 @@ def drift(contract: Contract, tally: Tally) -> dict[str, Any]:
     if not tally.harvested:
         return {"new": [], "missing": [], "retyped": []}
     expected = {*contract.columns, *contract.combined_headings, *contract.children, *contract.exclude}
-    new = {heading for heading in tally.headings if heading not in expected and heading not in contract.ignore}
-    missing = expected - tally.headings
+    known = {*expected, *contract.other_headings, *contract.ignore}
+    new = {heading for heading in tally.headings if heading not in known}
+    missing = expected - tally.headings - _dispensable(contract.columns, tally.headings)
     for name, child in contract.children.items():
         keys = tally.item_headings.get(name, set())
-        new |= {f"{name}.{key}" for key in keys - set(child.columns) - set(child.ignore)}
-        missing |= {f"{name}.{key}" for key in set(child.columns) - keys} if keys else set()
-    headings = {column.to: heading for heading, column in contract.columns.items()}
+        new |= {f"{name}.{key}" for key in keys - set(headings(child.columns)) - set(child.ignore)}
+        gone = set(child.columns) - keys - _dispensable(child.columns, keys)
+        missing |= {f"{name}.{key}" for key in gone} if keys else set()
+    by_field = {column.to: heading for heading, column in contract.columns.items()}
     usable = tally.harvested - sum(tally.ignored.values())
     retyped = {
-        headings[field]
+        by_field[field]
         for field, count in tally.unreadable.items()
-        if field in headings and usable >= ENOUGH and count * 2 > usable
+        if field in by_field and usable >= ENOUGH and count * 2 > usable
     }
     found = {"new": sorted(new), "missing": sorted(missing), "retyped": sorted(retyped)}
     stops = [kind for kind, names in found.items() if names and getattr(contract.drift, kind) == "stop"]
@@ -49,6 +52,11 @@ def drift(contract: Contract, tally: Tally) -> dict[str, Any]:
             remedy=f"see what the source changed; then map or ignore it in sources/{contract.name}.yml",
         )
     return found
+
+
+def _dispensable(columns: Mapping[str, Column], shown: Set[str]) -> set[str]:
+    """Headings that may be away: optional ones, and those for which the source shows another one (`also`)."""
+    return {heading for heading, column in columns.items() if column.optional or not shown.isdisjoint(column.also)}
 
 
 def batch(contract: Contract, tally: Tally) -> list[str]:
@@ -73,8 +81,6 @@ def batch(contract: Contract, tally: Tally) -> list[str]:
     warnings = []
     if bounds.rows.max is not None and tally.harvested > bounds.rows.max:
         warnings.append(f"{tally.harvested} records, at most {bounds.rows.max} were expected")
-    if not tally.harvested and contract.mode == "full":
-        warnings.append("a full source without any record")
     looked_at = tally.harvested - sum(tally.ignored.values())
     for name, bound in bounds.fields.items():
         share = tally.filled[name] / looked_at if looked_at else 1.0
@@ -85,6 +91,35 @@ def batch(contract: Contract, tally: Tally) -> list[str]:
                 remedy=remedy,
             )
     return warnings
+
+
+def shares(tally: Tally) -> dict[str, float]:
+    """Field → share of the records (ignored ones left aside) in which the source gives something: for the history."""
+    looked_at = tally.harvested - sum(tally.ignored.values())
+    return {name: round(count / looked_at, 4) for name, count in sorted(tally.filled.items())} if looked_at else {}
+
+
+def alarms(contract: Contract, tally: Tally, jumps: Mapping[str, int]) -> dict[str, Any]:
+    """What a person must look at although the harvest is published; the operators' mail says it in words.
+
+    Args:
+        contract: the source's contract.
+        tally: what was counted.
+        jumps: see `Publication.jumps`.
+
+    Returns:
+        `empty`: a full source gave no record at all. `over`: more records than `bounds.rows.max`, as `[records, max]`.
+        `personal_ids`: citizens' numbers met and withheld. `jumps`: money columns that jumped ten-thousandfold. Only
+        those that hold.
+    """
+    most = contract.bounds.rows.max
+    found: dict[str, Any] = {
+        "empty": contract.mode == "full" and not tally.harvested,
+        "over": [tally.harvested, most] if most is not None and tally.harvested > most else None,
+        "personal_ids": tally.personal_ids,
+        "jumps": dict(jumps),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def shrink(contract: Contract, changes: Mapping[str, Change]) -> None:

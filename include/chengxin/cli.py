@@ -18,6 +18,7 @@ from chengxin.clock import beijing_date
 from chengxin.errors import ChengxinError, ConfigError, ConnectionNotFoundError
 from chengxin.policy import cli as policy_commands
 from chengxin.settings import House
+from chengxin.source_cli import register as register_source_commands
 
 DEMO_DAY = "2026-06-15"
 """A Monday, 15 days before the annual reports fall due: a stage of the countdown."""
@@ -43,6 +44,7 @@ policy = typer.Typer(no_args_is_help=True, help="The policy files.")
 policy.command()(policy_commands.diff)
 policy.command()(policy_commands.docs)
 app.add_typer(policy, name="policy")
+register_source_commands(app)
 
 AsOf = Annotated[
     datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The Beijing date to speak for; default: today")
@@ -120,41 +122,6 @@ def warn(
     for department in departments:
         console.print(f"{department}: {_counts(stage.send(house, day, department))}")
     stage.report(house, day)
-
-
-@app.command()
-def sources() -> None:
-    """List the district's sources, and how old each is today."""
-    from rich.table import Table
-
-    from chengxin import contracts, districts, freshness
-
-    house = House.from_environment()
-    district = districts.load(house.include_dir / "districts" / f"{house.district}.yml")
-    good, bad = contracts.load_all(house.include_dir / "sources")
-    ages = freshness.ages(house, beijing_date(house.clock()), [name for name in district.sources if name in good])
-    table = Table("source", "title", "feeds", "schedule", "observed", "age", "state")
-    for name in district.sources:
-        if name in good:
-            contract, age = good[name], ages[name]
-            days = "" if age.age_days is None else f"{age.age_days} d"
-            table.add_row(
-                name,
-                contract.title,
-                ", ".join(contract.tables),
-                contract.schedule,
-                str(age.observed_on or ""),
-                days,
-                age.state,
-            )
-        else:
-            table.add_row(name, "", "", "", "", "", "[red]broken[/]" if name in bad else "[red]no contract[/]")
-    console = _console()
-    console.print(table)
-    for error in bad.values():
-        console.print(str(error), style="red", markup=False)
-    if any(name not in good for name in district.sources):
-        raise typer.Exit(2)
 
 
 @app.command()
@@ -266,11 +233,11 @@ def trial(data: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -
 
 @app.command()
 def docs() -> None:
-    """Write the generated pages: docs/DAGS.md, docs/DATA.md, docs/POLICY.md."""
+    """Write the generated pages (docs/DAGS.md, docs/DATA.md, docs/POLICY.md) and the schemas for editors."""
     import os
     import tempfile
 
-    from chengxin import contracts
+    from chengxin import contracts, schemas
     from chengxin import docs as data
     from chengxin.policy import cases as policy_cases
     from chengxin.policy import docs as policy_page
@@ -293,6 +260,8 @@ def docs() -> None:
     for name, text in pages.items():
         (house.root / "docs" / name).write_text(text, "utf-8")
         typer.echo(house.root / "docs" / name)
+    for file in schemas.write(house.include_dir):
+        typer.echo(file)
 
 
 @app.command()

@@ -41,6 +41,11 @@ class Column(Strict):
 
     to: str
     """Field of the fact table."""
+    also: tuple[str, ...] = ()
+    """Other headings of the same thing, for sources that show an older or newer set of names (both generations of
+    双公示). The first that is not empty counts; one of them must be there."""
+    optional: bool = False
+    """The source may lack the heading: that is no drift, and the field stays empty."""
     as_: Literal["text", "date", "timestamp", "int", "number", "money", "boolean", "uscc", "name"] | None = Field(
         default=None, alias="as"
     )
@@ -327,10 +332,22 @@ class Contract(Strict):
             raise ValueError(f"read.watermark.heading {mark.heading!r} is neither mapped nor ignored")
         if isinstance(self.read, FilesRead) and self.read.taken == "new" and self.mode == "full":
             raise ValueError("take: new reads only what is new, which is no whole list: mode: incremental")
-        both = set(self.columns) & set(self.ignore)
+        for heading, column in self.columns.items():
+            if column.optional and (column.required or column.to in self.key):
+                raise ValueError(f"{heading} is optional, but {column.to} must not be empty")
+        known = [*self.columns, *self.other_headings]
+        twice = {heading for heading in known if known.count(heading) > 1}
+        if twice:
+            raise ValueError(f"mapped twice: {', '.join(sorted(twice))}")
+        both = set(known) & set(self.ignore)
         if both:
             raise ValueError(f"mapped and ignored at once: {', '.join(sorted(both))}")
         return self
+
+    @property
+    def other_headings(self) -> tuple[str, ...]:
+        """The headings under `also`."""
+        return tuple(heading for column in self.columns.values() for heading in column.also)
 
     @property
     def combined_headings(self) -> tuple[str, ...]:

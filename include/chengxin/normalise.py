@@ -126,7 +126,10 @@ def facts(contract: Contract, chunk: Chunk) -> Facts:
     """The records' own facts."""
     records = chunk.records
     count = records.num_rows
-    raw = {heading: column(records, heading) for heading in (*contract.columns, *contract.combined_headings)}
+    raw = {
+        **{heading: column(records, heading) for heading in contract.combined_headings},
+        **_values(contract.columns, records, contract.nulls),
+    }
     return _read(
         FACT_TABLES[contract.table],
         contract.columns,
@@ -160,7 +163,7 @@ def child_facts(contract: Contract, child: Child, parents: Facts, parsed: pa.Tab
     return _read(
         FACT_TABLES[child.table],
         child.columns,
-        {heading: column(parsed, heading) for heading in child.columns},
+        _values(child.columns, parsed, contract.nulls),
         given={
             **{name: _constant(child.table, name, value, count) for name, value in child.constants.items()},
             **{name: parents.columns[source].take(parent) for name, source in child.inherit.items()},
@@ -173,6 +176,23 @@ def child_facts(contract: Contract, child: Child, parents: Facts, parsed: pa.Tab
         raw_row=parents.raw_row.take(parent),
         unreadable=pa.nulls(count, TEXT),
     )
+
+
+def headings(columns: Mapping[str, Column]) -> tuple[str, ...]:
+    """Every heading that a column map speaks of, those under `also` included."""
+    return tuple(name for heading, how in columns.items() for name in (heading, *how.also))
+
+
+def _values(columns: Mapping[str, Column], records: pa.Table, nulls: Sequence[str]) -> dict[str, pa.Array]:
+    """Heading → its texts; where a field has several headings, of each record the first that is not empty."""
+    found = {}
+    for heading, how in columns.items():
+        given = [name for name in (heading, *how.also) if name in records.column_names]
+        if how.also and given:
+            found[heading] = pc.coalesce(*(values.clean(column(records, name), nulls) for name in given))
+        else:
+            found[heading] = column(records, heading)
+    return found
 
 
 def column(records: pa.Table, heading: str) -> pa.Array:
@@ -202,7 +222,8 @@ def _read(
     own_heading = np.zeros(len(record), np.int16)
     for heading, how in columns.items():
         text[how.to] = values.clean(raw[heading], nulls)
-        own_heading += mask(pc.equal(text[how.to], pa.scalar(heading, TEXT)))
+        for name in (heading, *how.also):
+            own_heading += mask(pc.equal(text[how.to], pa.scalar(name, TEXT)))
         typed[how.to], found = _typed(table, how, text[how.to])
         if found.any():
             problems[how.to] = found

@@ -20,7 +20,7 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from chengxin import engine
+from chengxin import engine, suppression
 from chengxin.contracts import Contract
 from chengxin.lake import Lake, arrow_schema, arrow_type
 from chengxin.staging import quoted
@@ -57,6 +57,7 @@ class Publication:
         as_of: the day the harvest speaks for.
         staged: folder of `chengxin.staging`.
         later: the next day after `as_of` of which this source has a published harvest.
+        erased: what was erased and must not come back (`chengxin.suppression`); None: nothing was.
     """
 
     def __init__(
@@ -67,12 +68,15 @@ class Publication:
         as_of: date,
         staged: Path,
         later: date | None = None,
+        erased: pa.Table | None = None,
     ) -> None:
         self.connection, self.lake, self.contract = connection, lake, contract
         self.as_of, self.staged = as_of, staged
         self.later = later if contract.mode == "full" else None
         self.tables = (*contract.tables, REJECTED)
         self._sql("SET preserve_insertion_order = false")
+        self._make("erased", erased if erased is not None else suppression.SCHEMA.empty_table())
+        self.any_erased = erased is not None and erased.num_rows > 0
         for name in self.tables:
             self._staged(name, "accepted")
             self._staged(name, "held")
@@ -81,7 +85,8 @@ class Publication:
         """Finds records of one key: the last one counts.
 
         Returns:
-            Records ignored: `duplicate` (equal to the one that counts) and `superseded` (differing from it).
+            Records ignored: `duplicate` (equal to the one that counts), `superseded` (differing from it) and `erased`
+            (erased before, and left aside).
         """
         main = self.contract.table
         lists = ", _lists" if self.contract.children else ""
@@ -94,11 +99,18 @@ class Publication:
             + " THEN 'duplicate' ELSE 'superseded' END AS reason FROM own a JOIN twice USING (natural_key) "
             "JOIN own b ON b._row = twice.winner WHERE a._row <> twice.winner"
         )
+        if self.any_erased:
+            self._sql(
+                f"INSERT INTO lost SELECT _record, 'erased' FROM {main}_accepted ANTI JOIN lost USING (_record) "
+                f"WHERE {self._erased(main)}"
+            )
         self._sql(f"CREATE TEMP VIEW {main}_kept AS SELECT * FROM {main}_accepted ANTI JOIN lost USING (_record)")
         for name in self.contract.tables[1:]:
             self._sql(
                 f"CREATE TEMP TABLE {name}_winner AS SELECT max(_row) AS _row FROM {name}_accepted "
-                "ANTI JOIN lost USING (_record) GROUP BY natural_key"
+                "ANTI JOIN lost USING (_record) "
+                + (f"WHERE NOT ({self._erased(name)}) " if self.any_erased else "")
+                + "GROUP BY natural_key"
             )
             self._sql(
                 f"CREATE TEMP VIEW {name}_kept AS SELECT * FROM {name}_accepted SEMI JOIN {name}_winner USING (_row)"
@@ -127,6 +139,34 @@ class Publication:
         published = self._number("SELECT count(*) FROM touched")
         unchanged = self._number(f"SELECT count(*) FROM {self.contract.table}_kept ANTI JOIN touched USING (_record)")
         return published, unchanged
+
+    def jumps(self) -> dict[str, int]:
+        """Money that differs from last year's report by about ten thousand: a source that changed from yuan to 万元.
+
+        Returns:
+            Money column of `annual_report` → new or changed rows that are 3,000 to 30,000 times as much, or as little,
+            as the same subject's report for the year before. Columns without any are left out.
+        """
+        name = "annual_report"
+        if name not in self.contract.tables:
+            return {}
+        money = [column.name for column in TABLES[name].columns if column.type == "money"]
+        wanted = ", ".join(["uscc", "report_year", *money])
+        self._lake_view(f"{name}_years", name, self.as_of, wanted)
+        ratio = "abs(CAST(new.{0} AS DOUBLE) / nullif(CAST(old.{0} AS DOUBLE), 0))"
+        jumped = [
+            f"count(*) FILTER ({ratio.format(column)} BETWEEN 3e3 AND 3e4 OR 1 / {ratio.format(column)} "
+            f"BETWEEN 3e3 AND 3e4)"
+            for column in money
+        ]
+        # Both years often come in one batch; what it says goes before what the lake knew.
+        found = self._sql(
+            f"WITH known AS (SELECT {wanted} FROM {name}_kept UNION ALL SELECT {wanted} FROM {name}_years "
+            f"ANTI JOIN {name}_kept USING (uscc, report_year)), new AS (SELECT {wanted} FROM {name}_kept "
+            f"SEMI JOIN {name}_change USING (_row)) SELECT {', '.join(jumped)} FROM new JOIN known old "
+            "ON new.uscc = old.uscc AND new.report_year = old.report_year + 1"
+        )[0]
+        return {column: int(count) for column, count in zip(money, found, strict=True) if count}
 
     def write(self, name: str, seq: int, file: Path) -> int:
         """Writes a table's new, changed, removed and restored rows as one Parquet file.
@@ -223,6 +263,9 @@ class Publication:
             f"ANTI JOIN {name}_seen USING (natural_key)"
         )
         return self._number(f"SELECT count(*) FROM {name}_restore")
+
+    def _erased(self, name: str) -> str:
+        return suppression.condition(name, [column.name for column in TABLES[name].columns], self.contract.name)
 
     def _lake_view(self, view: str, name: str, day: date, columns: str) -> None:
         """This source's state of a table on a day, as a temporary table."""

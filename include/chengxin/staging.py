@@ -57,6 +57,7 @@ class Tally:
     warnings: Counter[str] = field(default_factory=Counter)
     """Rule → accepted fact rows."""
     filled: Counter[str] = field(default_factory=Counter)
+    """Field → records, of those not ignored, in which the source gives something."""
     unreadable: Counter[str] = field(default_factory=Counter)
     """Field → values of a kind other than the contract's."""
     headings: set[str] = field(default_factory=set)
@@ -130,7 +131,7 @@ class Staging:
         self._count(judged)
         tally.rejected += int(np.count_nonzero(judged.bad))
         tally.rejected_by.update(_causes(judged))
-        for name in contract.bounds.fields:
+        for name in {*facts.text, *contract.bounds.fields}:
             filled = facts.text.get(name, facts.columns[name])
             tally.filled[name] += len(filled) - filled.null_count
         with tally.timed("stage"):
@@ -143,7 +144,7 @@ class Staging:
         found: dict[str, tuple[pa.Table, pa.Array]] = {}
         for heading, child in self.contract.children.items():
             text = values.clean(normalise.column(chunk.records, heading), self.contract.nulls)
-            items, broken, keys = lists.parse(self.connection, text, tuple(child.columns))
+            items, broken, keys = lists.parse(self.connection, text, normalise.headings(child.columns))
             self.tally.item_headings.setdefault(heading, set()).update(keys)
             found[heading] = (items, text)
             if broken.any():

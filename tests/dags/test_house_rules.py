@@ -24,7 +24,7 @@ HEAVY = ("pandas", "pyarrow", "great_expectations", "pyiceberg", "ibis", "duckdb
 
 def test_the_dags_are_these(dags: dict[str, Any]) -> None:
     harvests = {f"harvest__{source}" for source in DISTRICT.sources}
-    assert set(dags) == harvests | {"check_matters", "warn_departments", "maintain"}
+    assert set(dags) == harvests | {"check_matters", "warn_departments", "watch_sources", "maintain"}
 
 
 def test_documented(dags: dict[str, Any]) -> None:

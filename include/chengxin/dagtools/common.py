@@ -18,6 +18,7 @@ TAGS = frozenset(
         "stage:harvest",
         "stage:check",
         "stage:warn",
+        "stage:watch",
         "stage:maintain",
         # now: speaks for the state of the world at the run; interval: speaks for a stretch of time.
         "kind:now",

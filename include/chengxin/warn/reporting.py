@@ -177,6 +177,12 @@ def _faults(
     for (cause, what), names in by_cause.items():
         label = words.mail.causes.get(cause, cause)
         faults.append(f"{label}（{len(names)}个来源：{_named(names)}）{('：' + what[:200]) if what else ''}")
+    faults += [
+        f"{titles[name]}：{said}"
+        for name, harvest in harvests.items()
+        if harvest.state == "published"
+        for said in _alarms(harvest.detail.get("alarms", {}))
+    ]
     old = [source for source in today.sources if source.state in ("stale", "missing")]
     if old:
         shown = [
@@ -199,6 +205,21 @@ def _faults(
         faults.append(f"邮件{waiting}封未发出，待下次重试")
     faults += [f"{name}：{value}" for name, value in runs.items()]
     return faults
+
+
+def _alarms(alarms: Mapping[str, Any]) -> list[str]:
+    """What a published harvest still wants a person to see, in words; see `chengxin.bounds.alarms`."""
+    said = []
+    if alarms.get("empty"):
+        said.append("全量来源今日一条记录也没有，请向来源单位核实")
+    if "over" in alarms:
+        said.append("今日{:,}条记录，超过合同上限{:,}条".format(*alarms["over"]))
+    if "personal_ids" in alarms:
+        said.append(f"来源数据中有{alarms['personal_ids']:,}处公民身份号码，未予保存，请来源单位更正")
+    if "jumps" in alarms:
+        columns = "、".join(f"{column} {count:,}条" for column, count in alarms["jumps"].items())
+        said.append(f"金额与上年年报相差约一万倍，可能元与万元混用：{columns}")
+    return said
 
 
 def _named(names: Sequence[str]) -> str:

@@ -1,0 +1,51 @@
+"""The schemas for editors are those of the models, and the project's own files fit them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chengxin import schemas, yamlfile
+from tests.conftest import ROOT
+
+FOLDER = ROOT / "include" / schemas.FOLDER
+FILES = sorted([*(ROOT / "include/sources").glob("*.yml"), *(ROOT / "include/trial/sources").glob("*.yml")])
+
+
+def test_they_are_up_to_date() -> None:
+    for name, text in schemas.all_schemas().items():
+        assert (FOLDER / name).read_text("utf-8") == text, f"{name}: run `make docs`"
+
+
+@pytest.mark.parametrize("file", [*FILES, ROOT / "include/districts/370112.yml"], ids=lambda file: file.stem)
+def test_every_file_names_its_schema(file: Path) -> None:
+    first = file.read_text("utf-8").splitlines()[0]
+    assert first.startswith("# yaml-language-server: $schema=")
+    assert (file.parent / first.partition("=")[2]).resolve().parent == FOLDER
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_projects_contracts_fit(file: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="comes with Airflow")
+    schema = json.loads((FOLDER / "contract.schema.json").read_text("utf-8"))
+    jsonschema.validate(json.loads(json.dumps(yamlfile.read(file))), schema)
+
+
+def test_an_editor_sees_what_is_wrong() -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="comes with Airflow")
+    schema = json.loads((FOLDER / "contract.schema.json").read_text("utf-8"))
+    good: dict[str, Any] = yamlfile.read(ROOT / "include/sources/abnormal_list.yml")
+    for change in ({"moed": "full"}, {"max_age": "soon"}, {"table": "lists"}, {"columns": {"a": {"to": "nmae"}}}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**good, **change}, schema)
+
+
+def test_keys_say_what_they_mean() -> None:
+    schema = json.loads((FOLDER / "contract.schema.json").read_text("utf-8"))
+    assert "CANNOT_TELL" in schema["properties"]["max_age"]["description"]
+    assert "yuan" in schema["$defs"]["Column"]["properties"]["unit"]["description"]
+    offered = {choice["const"] for choice in schema["$defs"]["Column"]["properties"]["to"]["anyOf"]}
+    assert {"uscc", "listed_on", "submitted_at"} <= offered
