@@ -20,7 +20,7 @@ from datetime import date
 from typing import Any
 
 import ibis
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from chengxin import calendar, check, conclusions, contracts, engine, identity, linking, policy, rulebook
 from chengxin.engine import Connection
@@ -232,7 +232,7 @@ def _session_rows(
         )
         forgotten = session.scalars(
             select(Erased)
-            .where(Erased.first_seq <= past.read_seq, Erased.first_day <= as_of)
+            .where(or_(Erased.first_seq <= past.read_seq, Erased.table_name.in_(check.KEYS)), Erased.first_day <= as_of)
             .order_by(Erased.table_name, Erased.key_sha256)
         ).all()
         session.expunge_all()
