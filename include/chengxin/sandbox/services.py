@@ -183,7 +183,7 @@ class Sandbox:
 
 
 def connection_to(url: str) -> dict[str, Any]:
-    """Airflow's notation of a SQLAlchemy URL (SQLite, PostgreSQL).
+    """Airflow's notation of a SQLAlchemy URL (SQLite, PostgreSQL, MySQL or MariaDB).
 
     Raises:
         ConfigError: another kind of database.
@@ -192,12 +192,15 @@ def connection_to(url: str) -> dict[str, Any]:
     kind = parts.get_backend_name()
     if kind == "sqlite":
         return {"conn_type": "sqlite", "host": parts.database}
-    if kind != "postgresql":
+    types = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}
+    if kind not in types:
         raise ConfigError(
-            f"no front database of the kind {kind!r}", where="Sandbox(front_url=…)", remedy="SQLite or PostgreSQL"
+            f"no front database of the kind {kind!r}",
+            where="Sandbox(front_url=…)",
+            remedy="SQLite, PostgreSQL, MySQL or MariaDB",
         )
     return {
-        "conn_type": "postgres",
+        "conn_type": types[kind],
         "host": parts.host,
         "port": parts.port,
         "login": parts.username,
