@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal, get_args
 
 from sqlalchemy import ForeignKey, String, func, select
@@ -131,9 +131,13 @@ def counting(session: Session, district: str, mode: str) -> dict[int, Given]:
     return {row[0].message_id: _given(*row) for row in rows}
 
 
-def on_day(session: Session, district: str, mode: str, day: date) -> list[tuple[Message, Given]]:
-    """The messages answered on a Beijing day, each with the answer that counts, in the order of the answers."""
-    found = [given for given in counting(session, district, mode).values() if beijing_date(given.at) == day]
+def lately(session: Session, district: str, mode: str, day: date) -> list[tuple[Message, Given]]:
+    """The messages answered on a Beijing day or the day before, each with the answer that counts, oldest first."""
+    found = [
+        given
+        for given in counting(session, district, mode).values()
+        if timedelta(0) <= day - beijing_date(given.at) <= timedelta(days=1)
+    ]
     found.sort(key=lambda given: given.at)
     messages = {
         message.id: message

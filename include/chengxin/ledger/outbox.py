@@ -207,11 +207,12 @@ def _within(scope: Scope) -> list[Any]:
     return conditions
 
 
-def pending(session: Session, scope: Scope) -> list[int]:
-    """Ids of the messages that wait to be sent, oldest first."""
-    return list(
-        session.scalars(select(Message.id).where(*_within(scope), Message.state == "planned").order_by(Message.id))
-    )
+def pending(session: Session, scope: Scope, *, of_departments: bool = False) -> list[int]:
+    """Ids of the messages that wait to be sent, oldest first; only those of departments, not of operators, if asked."""
+    conditions = [*_within(scope), Message.state == "planned"]
+    if of_departments:
+        conditions.append(Message.department != "")
+    return list(session.scalars(select(Message.id).where(*conditions).order_by(Message.id)))
 
 
 def departments(session: Session, scope: Scope, states: Sequence[str]) -> list[str]:

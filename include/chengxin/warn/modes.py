@@ -16,8 +16,12 @@ from datetime import date, timedelta
 
 from chengxin.clock import beijing_date
 from chengxin.connections import Connection
+from chengxin.districts import District
 from chengxin.errors import ConfigError
 from chengxin.settings import House, Mode
+
+OPERATORS = ""
+"""Stands for the operators where a message names its department."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,15 @@ def permit(house: House, as_of: date) -> Permit:
     today = beijing_date(house.clock())
     since = today - timedelta(days=1)
     return Permit("production", since) if since <= as_of <= today else Permit("rehearsal", None)
+
+
+def quiet(house: House, district: District, may: Permit) -> bool:
+    """Whether departments get no mail at this hour: it waits, and the first run after the quiet hours sends it.
+
+    A sandbox plays a day at any hour of the clock, so it has none.
+    """
+    hours = district.mail.quiet_hours
+    return may.mode == "production" and hours is not None and hours.hold(house.clock())
 
 
 def check_host(mode: Mode, connection: Connection) -> None:

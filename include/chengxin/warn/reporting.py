@@ -7,8 +7,6 @@ repeated harvest are in the text only.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -17,22 +15,23 @@ from typing import Any
 from sqlalchemy import select
 
 from chengxin.districts import District
-from chengxin.ledger import acts, outbox
+from chengxin.ledger import acts, answers, outbox
 from chengxin.ledger.messages import Message
 from chengxin.ledger.models import CheckRun, Harvest
 from chengxin.ledger.outbox import Draft, Scope
 from chengxin.settings import House
-from chengxin.warn import modes
+from chengxin.warn import modes, operators
+from chengxin.warn.answered import signals
+from chengxin.warn.drafting import digest
 from chengxin.warn.guard import Ground, SourceAge, ground
-from chengxin.warn.render import Envelope, Templates, message
-from chengxin.warn.sending import deliver
+from chengxin.warn.links import unsigned
+from chengxin.warn.modes import OPERATORS
+from chengxin.warn.render import Templates
 from chengxin.warn.words import Words, district_of
 from chengxin.warn.words import load as load_words
 
 _SUMS = ("harvested", "published", "unchanged", "rejected", "ignored", "removed")
 _MOST_NAMED = 8
-OPERATORS = ""
-"""Stands for the operators where a message names its department."""
 
 
 def report(house: House, as_of: date, runs: Mapping[str, Any] | None = None) -> dict[str, int]:
@@ -49,10 +48,8 @@ def report(house: House, as_of: date, runs: Mapping[str, Any] | None = None) -> 
     Raises:
         DeferredError: the mail server did not take it for now.
     """
-    district, may = district_of(house), modes.permit(house, as_of)
-    with house.ledger.begin() as session:
-        outbox.put(session, house.clock(), _drafts(house, district, as_of, runs or {}))
-    return deliver(house, district, may, Scope(district.code, may.mode, as_of, may.since, OPERATORS))
+    district = district_of(house)
+    return operators.tell(house, district, as_of, _drafts(house, district, as_of, runs or {}))
 
 
 def summary(house: House, as_of: date) -> dict[str, int]:
@@ -67,7 +64,7 @@ def summary(house: House, as_of: date) -> dict[str, int]:
 
 def _drafts(house: House, district: District, as_of: date, runs: Mapping[str, Any]) -> list[Draft]:
     may, words = modes.permit(house, as_of), load_words(house, district)
-    templates, at = Templates(house.include_dir / "mail"), house.clock()
+    templates = Templates(house.include_dir / "mail")
     today = ground(house, district, as_of)
     with house.ledger.begin() as session:
         harvests = _last_harvests(
@@ -82,7 +79,7 @@ def _drafts(house: House, district: District, as_of: date, runs: Mapping[str, An
             .limit(1)
         )
         mails = session.execute(
-            select(Message.state, Message.kind, Message.department, Message.last_error).where(
+            select(Message.state, Message.kind, Message.department, Message.last_error, Message.detail).where(
                 Message.district == district.code,
                 Message.mode == may.mode,
                 Message.as_of == as_of,
@@ -90,10 +87,19 @@ def _drafts(house: House, district: District, as_of: date, runs: Mapping[str, An
             )
         ).all()
         head = acts.head(session)
+        named = {code: unit.name for code, unit in district.departments.items()}
+        given_back = signals(answers.lately(session, district.code, may.mode, as_of), named)
     by_state = Counter(str(mail.state) for mail in mails)
-    faults = _faults(words, district, today, harvests, check, mails, runs, may.mode)
+    later = "静默时段过后由下次运行发出" if modes.quiet(house, district, may) else "待下次重试"
+    faults = [
+        *_faults(words, district, today, harvests, check, mails, may.mode, later),
+        *_unrouted(district, mails),
+        *given_back,
+        *(["邮件未附答复链接：没有签名密钥（连接 chengxin_link_key）"] if unsigned(house, district) else []),
+        *(f"{name}：{value}" for name, value in runs.items()),
+    ]
     counts = check.counts if check else {}
-    fingerprint = _digest([faults, sorted(by_state.items()), [(name, each.state) for name, each in harvests.items()]])
+    fingerprint = digest([faults, sorted(by_state.items()), [(name, each.state) for name, each in harvests.items()]])
     failing = sum(not source.sound for source in today.sources)
     sent = by_state.get("sent", 0)
     subject = (
@@ -115,41 +121,7 @@ def _drafts(house: House, district: District, as_of: date, runs: Mapping[str, An
         ],
     }
     text = templates.text("report", subject, context)
-    drafts = []
-    for box in district.mail.operators:
-        matter = f"report/{as_of.isoformat()}"
-        key = outbox.key_of(
-            recipient=box, kind="report", matter=f"{district.code}/{matter}", stage="", fingerprint=fingerprint
-        )
-        envelope = Envelope(
-            sender=district.mail.sender,
-            sender_name=district.mail.sender_name,
-            recipient=box,
-            recipient_name="运维",
-            key=key,
-            thread=f"{district.code}/report",
-        )
-        drafts.append(
-            Draft(
-                key=key,
-                mode=may.mode,
-                district=district.code,
-                department=OPERATORS,
-                recipient=box,
-                role="operator",
-                kind="report",
-                matter=matter,
-                stage="",
-                fingerprint=fingerprint,
-                as_of=as_of,
-                subject=text.subject,
-                header_id=envelope.header_id,
-                thread=envelope.thread_id,
-                content=message(envelope, text, at),
-                detail={"head": head.hash, "acts": head.seq},
-            )
-        )
-    return drafts
+    return operators.drafts(house, district, as_of, "report", fingerprint, text, {"head": head.hash, "acts": head.seq})
 
 
 def _last_harvests(harvests: Sequence[Harvest]) -> dict[str, Harvest]:
@@ -163,8 +135,8 @@ def _faults(
     harvests: Mapping[str, Harvest],
     check: CheckRun | None,
     mails: Sequence[Any],
-    runs: Mapping[str, Any],
     mode: str,
+    later: str,
 ) -> list[str]:
     """What somebody has to look at: failures of one cause together, each with the sources it hit."""
     titles = {source.name: source.title for source in today.sources}
@@ -202,8 +174,18 @@ def _faults(
             faults.append(f"邮件{label}{len(hit)}封（{_named(boxes)}）{hint}")
     waiting = sum(mail.state in ("planned", "sending") for mail in mails)
     if waiting and mode != "rehearsal":
-        faults.append(f"邮件{waiting}封未发出，待下次重试")
-    faults += [f"{name}：{value}" for name, value in runs.items()]
+        faults.append(f"邮件{waiting}封未发出，{later}")
+    return faults
+
+
+def _unrouted(district: District, mails: Sequence[Any]) -> list[str]:
+    """What no route fits, as the day's mails to the default desk noted it."""
+    desk = district.departments[district.default_desk].name
+    faults = []
+    for kind, what in (("countdown", "未报送主体{:,}户地址区划未识别"), ("advice", "{:,}条核查意见的承办单位不在名录")):
+        most = max((int(mail.detail.get("unrouted", 0)) for mail in mails if mail.kind == kind), default=0)
+        if most:
+            faults.append(f"{what.format(most)}，已转{desk}，请核对区划或单位代码")
     return faults
 
 
@@ -263,7 +245,3 @@ _MODES = {
     "sandbox": "沙箱模式：只发往本机。",
     "rehearsal": "预演模式：只拟稿，不发送。",
 }
-
-
-def _digest(parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()

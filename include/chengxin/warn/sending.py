@@ -7,6 +7,7 @@ the claim of the next one are one transaction.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +33,8 @@ _COUNTED = ("sent", "refused", "unknown", "planned")
 def send(house: House, as_of: date, department: str | None) -> dict[str, int]:
     """Sends the messages of one department that wait, up to those of a day.
 
-    Nothing is sent in rehearsal, nor in production for a day before yesterday. Messages whose sender died are marked
+    Nothing is sent in rehearsal, nor in production for a day before yesterday; in the district's quiet hours only to
+    operators. Messages whose sender died are marked
     `unknown` first.
 
     Args:
@@ -59,7 +61,7 @@ def deliver(house: House, district: District, may: Permit, scope: Scope) -> dict
     with house.ledger.begin() as session:
         counts["unknown"] += outbox.recover(session, house.clock(), scope, holder.lives)
         waiting = outbox.pending(session, scope)
-    if not may.sends:
+    if not may.sends or (scope.department != modes.OPERATORS and modes.quiet(house, district, may)):
         return counts | {"planned": len(waiting)}
     if not waiting:
         return counts
@@ -81,9 +83,10 @@ def _hand_over_all(
 ) -> Iterable[Answer]:
     """Over as many lines as the district allows; every line takes the next message when it is free."""
     numbers = deque(waiting)
+    turn = threading.Lock()
     pace = Pace(house.var / f"pace-{connection.conn_id}", district.mail.per_minute)
     lines = [
-        _Sender(house, district, connection, numbers, pace) for _ in range(min(district.mail.connections, len(numbers)))
+        _Sender(house, district, connection, numbers, pace, turn) for _ in range(min(district.mail.connections, len(numbers)))
     ]
     if len(lines) == 1:
         lines[0].work()
@@ -110,6 +113,8 @@ class _Sender:
     numbers: deque[int]
     """Ids that wait; the lines of a sender share it."""
     pace: Pace
+    turn: threading.Lock
+    """One line at a time is at the ledger: there they would queue up anyway, and SQLite makes those wait by sleeping."""
     answers: list[Answer] = field(default_factory=list)
     _name: str = field(default_factory=holder.name)
     _done: tuple[Claimed, Answer] | None = None
@@ -141,7 +146,7 @@ class _Sender:
             number = self.numbers.popleft()
         except IndexError:
             return False
-        with self.house.ledger.begin() as session:
+        with self.turn, self.house.ledger.begin() as session:
             self._settle(session)
             claimed = outbox.claim(session, self.house.clock(), number, self._name)
         self._done = None
@@ -166,6 +171,6 @@ class _Sender:
 
     def _record(self) -> None:
         if self._done is not None:
-            with self.house.ledger.begin() as session:
+            with self.turn, self.house.ledger.begin() as session:
                 self._settle(session)
             self._done = None
