@@ -86,7 +86,8 @@ def _hand_over_all(
     turn = threading.Lock()
     pace = Pace(house.var / f"pace-{connection.conn_id}", district.mail.per_minute)
     lines = [
-        _Sender(house, district, connection, numbers, pace, turn) for _ in range(min(district.mail.connections, len(numbers)))
+        _Sender(house, district, connection, numbers, pace, turn)
+        for _ in range(min(district.mail.connections, len(numbers)))
     ]
     if len(lines) == 1:
         lines[0].work()
@@ -114,7 +115,7 @@ class _Sender:
     """Ids that wait; the lines of a sender share it."""
     pace: Pace
     turn: threading.Lock
-    """One line at a time is at the ledger: there they would queue up anyway, and SQLite makes those wait by sleeping."""
+    """One line at a time is at the ledger: they would queue up there anyway, and SQLite lets those who wait sleep."""
     answers: list[Answer] = field(default_factory=list)
     _name: str = field(default_factory=holder.name)
     _done: tuple[Claimed, Answer] | None = None

@@ -230,7 +230,8 @@ def _context(connection: Connection) -> ssl.SSLContext:
 
 def _dotted(content: bytes) -> bytes:
     """The message as DATA wants it (RFC 5321 4.5.2): leading dots doubled, a line with one dot at the end."""
-    stuffed = re.sub(rb"(?m)^\.", b"..", content)
+    # Nearly no mail has such a line: its text is base64.
+    stuffed = re.sub(rb"(?m)^\.", b"..", content) if b"\n." in content or content[:1] == b"." else content
     return stuffed + (b".\r\n" if stuffed.endswith(b"\r\n") else b"\r\n.\r\n")
 
 
