@@ -65,6 +65,7 @@ class Worker:
             [sys.executable, str(Path(__file__).with_name("worker.py")), json.dumps(settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=(folder.parent / f"{folder.name}.log").open("a"),
             text=True,
             bufsize=1,
         )
@@ -149,11 +150,16 @@ class Chaos:
             self._nothing_fetched_twice(stage, self._asked(stage) - before, killed)
 
     def _moment(self, calm: dict[str, Any]) -> dict[str, float]:
-        """By the clock, at any step, or at a late one: where files turn into commits."""
-        kind, late = self.chance.choice(("after", "step", "late step")), self.chance.random()
-        if kind == "after":
-            return {"after": late * calm["seconds"]}
-        return {"step": 1 + int((late if kind == "step" else 0.75 + late / 4) * calm["steps"])}
+        """By the clock, or at any step; at early ones, of the fetch, and late ones, of the commits, more often."""
+        late = self.chance.random()
+        match self.chance.choice(("clock", "step", "early", "late")):
+            case "clock":
+                return {"after": late * calm["seconds"]}
+            case "early":
+                late = late / 4
+            case "late":
+                late = 0.75 + late / 4
+        return {"step": 1 + int(late * calm["steps"])}
 
     def _state(self, stage: Stage) -> str:
         """Where the kill has left the harvest."""

@@ -16,7 +16,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import pkgutil
 import select
 import signal
 import sys
@@ -74,10 +73,12 @@ def _stages(settings: dict[str, str]) -> dict[str, Callable[[date, str], Any]]:
 
     import chengxin
 
-    for module in pkgutil.walk_packages(chengxin.__path__, "chengxin."):
+    folder = Path(chengxin.__path__[0])
+    for file in sorted(folder.rglob("*.py")):
+        name = ".".join(["chengxin", *file.relative_to(folder).with_suffix("").parts]).removesuffix(".__init__")
         # All that a stage may import when it is called, so that a fork pays for none of it.
-        if not module.name.startswith(NOT_OURS):
-            importlib.import_module(module.name)
+        if not name.startswith(NOT_OURS) and file.stem != "__main__":
+            importlib.import_module(name)
     for name in ("great_expectations", "pyiceberg.catalog.sql", "pyiceberg.io.pyarrow", "ibis.backends.duckdb"):
         importlib.import_module(name)
 
