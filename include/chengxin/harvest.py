@@ -21,7 +21,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from chengxin import connectors, contracts
-from chengxin.connectors import feedback
+from chengxin.connectors import feedback, files_feedback
 from chengxin.contracts import Contract
 from chengxin.errors import BoundError, ChengxinError, DriftError, SumError
 from chengxin.ledger.models import Commit, Harvest, RawObject
@@ -168,6 +168,8 @@ def _prepare(house: House, contract: Contract, harvest_id: int) -> None:
         for records in _ahead(_chunks(house, contract, raw, tally)):
             staging.take(records)
         staging.close()
+        if files_feedback.wanted(contract):
+            files_feedback.keep(house, contract, harvest_id, raw, folder, engine.con)
         with tally.timed("validate"):
             index = gate.close()
         detail["data_docs"] = (docs / index.name).as_posix() if index else None

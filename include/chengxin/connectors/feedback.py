@@ -27,6 +27,7 @@ from typing import Any
 from sqlalchemy import Connection, column, inspect, table
 from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
+from chengxin.connectors import files_feedback
 from chengxin.connectors.database_url import failure, open_engine
 from chengxin.contracts import Contract, DatabaseRead, Feedback
 from chengxin.errors import ChengxinError, DriftError
@@ -41,8 +42,11 @@ LONGEST = 500
 
 
 def tell(house: House, contract: Contract, harvest_id: int) -> None:
-    """Writes a harvest's row, if its contract asks for one; never raises for the front database's sake."""
+    """Writes a harvest's row (or its files' lines: `files_feedback`), if its contract asks for it; never raises for
+    the source's sake."""
     read = contract.read
+    if files_feedback.wanted(contract):
+        files_feedback.deliver(house, contract, harvest_id)
     if not isinstance(read, DatabaseRead) or read.feedback is None:
         return
     with house.ledger.begin() as session:

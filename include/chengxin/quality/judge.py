@@ -145,6 +145,9 @@ def rejected(judged: Judged) -> pa.Table:
     reason = np.full(len(at), None, dtype=object)
     for number, rule in enumerate(errors):
         reason[first == number] = rule.says
+        if rule.id == READABLE:
+            said = facts.unreadable.take(pa.array(at)).to_numpy(zero_copy_only=False)
+            reason[first == number] = [f"{rule.says}：{why}" for why in said[first == number]]
         for place in np.unique(field_no[first == number]) if rule.fields else ():
             name = rule.fields[place - 1 if isinstance(rule, Family) else 0]
             rows = np.flatnonzero((first == number) & (field_no == place))
