@@ -2,7 +2,8 @@
 ## What it does
 Tells each department what concerns it: its annual-report countdown on the days the law's calendar gives, and the
 advice that changed. `plan` renders every message and commits it with its key; `send` hands the messages of one
-department to the mail server; `report` tells the operators what went out.
+department to the mail server; `report` tells the operators what went out. More messages than the district's
+`mail.approval_threshold` wait at `approve` until a person says yes.
 
 ## Who reads the result
 The departments' mailboxes; the operators read the report; the ledger keeps what was sent.
@@ -21,7 +22,7 @@ sends them.
 
 from airflow.sdk import dag, task
 
-from chengxin.dagtools import ADVICE, HOUSE, as_of, failed_tasks, house
+from chengxin.dagtools import ADVICE, HOUSE, approval, as_of, failed_tasks, house
 
 
 @dag(
@@ -40,7 +41,21 @@ def warn_departments():
 
         return warn.plan(house(), as_of(context))
 
+    @task.branch
+    def mass(departments, **context):
+        from chengxin import warn
+
+        return "approve" if departments and warn.approval_needed(house(), as_of(context)) else "send"
+
+    approve = approval(
+        "approve",
+        subject="向各单位发送大量邮件",
+        body="待发邮件超过区里设定的数量。批准后发出；拒绝的，本次不发，下次运行再问。",
+    )
+
     @task(
+        # Approved, or nothing to approve.
+        trigger_rule="none_failed_min_one_success",
         max_active_tis_per_dagrun=2,
         retry_exponential_backoff=2,
         map_index_template="{{ task.op_kwargs['department'] }}",
@@ -58,7 +73,10 @@ def warn_departments():
 
     # A teardown runs whatever happened before it (silence would look like a quiet day), and does not make a run whose
     # sending failed look like a success.
-    send.expand(department=plan()) >> report().as_teardown(on_failure_fail_dagrun=True)
+    planned = plan()
+    sent = send.expand(department=planned)
+    mass(planned) >> [approve, sent]
+    approve >> sent >> report().as_teardown(on_failure_fail_dagrun=True)
 
 
 warn_departments()

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from chengxin.clock import beijing_date
 from chengxin.errors import ChengxinError, ConfigError, ConnectionNotFoundError
+from chengxin.mail_cli import register as register_mail_commands
 from chengxin.policy import cli as policy_commands
 from chengxin.settings import House
 from chengxin.source_cli import register as register_source_commands
@@ -45,6 +46,7 @@ policy.command()(policy_commands.diff)
 policy.command()(policy_commands.docs)
 app.add_typer(policy, name="policy")
 register_source_commands(app)
+register_mail_commands(app)
 
 AsOf = Annotated[
     datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The Beijing date to speak for; default: today")

@@ -7,6 +7,8 @@ Airflow's scheduler, sums up what the ledger says about it, and ends every proce
 from __future__ import annotations
 
 import fcntl
+import json
+import secrets
 import shutil
 import signal
 import time
@@ -26,6 +28,7 @@ from chengxin.sandbox.airflow_api import Run
 from chengxin.sandbox.local_airflow import USER, LocalAirflow
 from chengxin.settings import House
 from chengxin.summary import Summary, summarise
+from chengxin.warn.links import CONNECTION
 
 SUMMARY = "summary.json"
 DAY_TIMEOUT = 900.0
@@ -191,6 +194,11 @@ def day(options: Options, root: Path, console: Console) -> Iterator[Day]:
             )
         )
         airflow.environment.update(sandbox.environment())
+        # Keys of this run alone; the mails' links lead to this Airflow.
+        airflow.environment[f"AIRFLOW_CONN_{CONNECTION.upper()}"] = json.dumps(
+            {"conn_type": "generic", "password": secrets.token_urlsafe(32)}
+        )
+        airflow.environment["CHENGXIN_ANSWERS_URL"] = f"{airflow.url}/answers"
         _make_stores(house)
         airflow.start(console.print)
         airflow.wait("its DAGs to be read", lambda: _all_read(airflow, dag_ids))

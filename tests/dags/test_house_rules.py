@@ -24,7 +24,9 @@ HEAVY = ("pandas", "pyarrow", "great_expectations", "pyiceberg", "ibis", "duckdb
 
 def test_the_dags_are_these(dags: dict[str, Any]) -> None:
     harvests = {f"harvest__{source}" for source in DISTRICT.sources}
-    assert set(dags) == harvests | {"check_matters", "warn_departments", "watch_sources", "maintain"}
+    assert set(dags) == harvests | {
+        "check_matters", "warn_departments", "supervise", "watch_morning", "watch_sources", "maintain",
+    }  # fmt: skip
 
 
 def test_documented(dags: dict[str, Any]) -> None:
@@ -86,7 +88,11 @@ def test_check_runs_by_the_clock_and_warns_by_its_event(dags: dict[str, Any]) ->
     # The report goes out whatever happened, and hides no failure.
     assert warn.get_task("report").is_teardown
     assert warn.get_task("report").on_failure_fail_dagrun
-    assert warn.get_task("send").upstream_task_ids == {"plan"}
+    assert warn.get_task("send").upstream_task_ids == {"plan", "mass", "approve"}
+    # Skipped where nobody has to approve; never sent where somebody had to, and did not.
+    assert warn.get_task("mass").downstream_task_ids == {"approve", "send"}
+    assert warn.get_task("send").trigger_rule == "none_failed_min_one_success"
+    assert warn.get_task("approve").defaults == ["Reject"]
 
 
 def test_catalogue_is_fresh(dags: dict[str, Any]) -> None:

@@ -5,10 +5,13 @@ speaks for (`as_of`), what became of its tasks (`failed_tasks`), the house with 
 what every DAG has in common (`HOUSE`, `schedule`, assets) and the factory of the harvest DAGs (`harvest_dags`).
 """
 
-from chengxin.dagtools.common import ADVICE, HOUSE, fact_assets, lake_asset, schedule
+from chengxin.dagtools.common import ADVICE, HOUSE, approval, fact_assets, lake_asset, schedule
 from chengxin.dagtools.days import as_of
 from chengxin.dagtools.harvests import harvest_dags
 from chengxin.dagtools.house import house
 from chengxin.dagtools.runs import failed_tasks
 
-__all__ = ["ADVICE", "HOUSE", "as_of", "fact_assets", "failed_tasks", "harvest_dags", "house", "lake_asset", "schedule"]
+__all__ = [
+    "ADVICE", "HOUSE", "approval", "as_of", "fact_assets", "failed_tasks", "harvest_dags", "house", "lake_asset",
+    "schedule",
+]  # fmt: skip

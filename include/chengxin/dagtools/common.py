@@ -6,12 +6,16 @@ import os
 from datetime import timedelta
 from typing import Any
 
+from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Asset, CronTriggerTimetable, ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
 from chengxin.dagtools.notice import tell_operators
 from chengxin.tables import CONCLUSIONS, FACTS
 
 TIMEZONE = "Asia/Shanghai"
+
+WAIT_FOR_A_PERSON = timedelta(hours=4)
+"""After this nobody has approved. Shorter than a run may take, so that its report still goes out."""
 
 TAGS = frozenset(
     {
@@ -81,6 +85,13 @@ def schedule(cron: str) -> CronTriggerTimetable | None:
     if os.environ.get("CHENGXIN_SCHEDULES") == "off":
         return None
     return CronTriggerTimetable(cron, timezone=TIMEZONE)
+
+
+def approval(task_id: str, *, subject: str, body: str) -> ApprovalOperator:
+    """A task that waits for a person to approve in Airflow; what follows is skipped when they do not."""
+    return ApprovalOperator(
+        task_id=task_id, subject=subject, body=body, defaults="Reject", response_timeout=WAIT_FOR_A_PERSON
+    )
 
 
 def lake_asset(table: str) -> Asset:

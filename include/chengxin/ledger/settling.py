@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -18,6 +18,7 @@ from chengxin.ledger import acts
 from chengxin.ledger.messages import Message, MessageBody
 
 Decision = Literal["sent", "not-sent"]
+DECISIONS: tuple[Decision, ...] = get_args(Decision)
 
 
 class NotOpenError(ChengxinError):

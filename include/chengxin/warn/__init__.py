@@ -14,7 +14,9 @@ from typing import Any
 from chengxin.settings import House
 from chengxin.warn.smtp import DeferredError
 
-__all__ = ["DeferredError", "dry_run", "plan", "report", "send", "summary"]
+__all__ = [
+    "DeferredError", "approval_needed", "dry_run", "plan", "report", "send", "summary", "supervise", "watch",
+]  # fmt: skip
 
 
 def plan(house: House, as_of: date) -> list[str]:
@@ -50,3 +52,24 @@ def dry_run(house: House, as_of: date, folder: Path) -> list[Path]:
     from chengxin.warn import planning
 
     return planning.dry_run(house, as_of, folder)
+
+
+def approval_needed(house: House, as_of: date) -> bool:
+    """Whether so many messages wait that a person has to approve them. See `approval.needed`."""
+    from chengxin.warn import approval
+
+    return approval.needed(house, as_of)
+
+
+def watch(house: House, as_of: date) -> dict[str, int]:
+    """Tells the operators if a day was not checked or not reported. See `morning.watch`."""
+    from chengxin.warn import morning
+
+    return morning.watch(house, as_of)
+
+
+def supervise(house: House, as_of: date) -> dict[str, int]:
+    """Sends the supervising bodies the last month's use of credit records. See `supervising.supervise`."""
+    from chengxin.warn import supervising
+
+    return supervising.supervise(house, as_of)

@@ -37,6 +37,8 @@ from chengxin.warn.answered import LABELS, spelt
 from chengxin.warn.links import signer
 from chengxin.warn.words import district_of
 
+PATH = "/answers"
+"""Where the page is, at Airflow's address or its own."""
 MOST_BYTES = 8192
 """Of a form: a reason of `MOST_REASON` characters, percent-encoded, fits well."""
 MOST_REASON = 200
@@ -152,6 +154,13 @@ def app(house: House) -> FastAPI:
         return _page("answers_refused.html.j2", 404, {})
 
     return pages
+
+
+def standalone(house: House) -> FastAPI:
+    """The answering page as a server of its own, below `PATH`, as Airflow's API server has it."""
+    server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    server.mount(PATH, app(house))
+    return server
 
 
 def latest_snooze(message: Message, today: date) -> date:

@@ -1,0 +1,46 @@
+"""
+## What it does
+Looks every morning whether the day's check is done and the operators' report went out, and mails the operators if
+not. It asks the ledger only: it works when sources, the check and the mails do not, and a run that never started is
+seen here, as it fails nowhere.
+
+## Who reads the result
+The operators. Departments never get it.
+
+## Kind
+*now*. It speaks for the day it runs on.
+
+## How to rerun
+Clear the run, or trigger the DAG. The same finding is told once.
+
+## What not to clear
+Nothing is lost by clearing.
+"""
+
+from airflow.sdk import dag, task
+
+from chengxin.dagtools import HOUSE, as_of, house, schedule
+
+NINE_O_CLOCK = "0 9 * * *"
+
+
+@dag(
+    description="晨间巡查：当日核查和运行日报是否已完成",
+    schedule=schedule(NINE_O_CLOCK),
+    tags=["stage:watch", "kind:now"],
+    doc_md=__doc__,
+    **HOUSE,
+)
+def watch_morning():
+    """Has the day begun?"""
+
+    @task
+    def watch(**context):
+        from chengxin import warn
+
+        return warn.watch(house(), as_of(context))
+
+    watch()
+
+
+watch_morning()
