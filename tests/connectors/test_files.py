@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
+from pydantic import ValidationError
 
 from chengxin import archive, connectors
 from chengxin.connections import Connection
@@ -34,8 +37,9 @@ def run(
     pattern: str = "名单 {as_of}*.csv",
     harvest_id: int | None = None,
     while_waiting: Callable[[], Any] = lambda: None,
+    **more: Any,
 ) -> int:
-    one = contract({"connector": "files", "connection": "file_drop", "pattern": pattern, "format": "csv"})
+    one = contract({"connector": "files", "connection": "file_drop", "pattern": pattern, "format": "csv", **more})
     house = over(house, Connection("file_drop", "fs", extra={"path": str(folder)}))
     harvest_id = new_harvest(house) if harvest_id is None else harvest_id
     assert isinstance(one.read, FilesRead)
@@ -165,3 +169,62 @@ def test_a_file_that_we_may_not_read_is_refused(house: House, folder: Path, monk
     monkeypatch.setattr(LocalFileSystem, "open", denied)
     with pytest.raises(SourceRefusedError, match="may not read"):
         run(house, folder)
+
+
+# What the sender says of a file -------------------------------------------------------------------------------------
+
+BODY = "代码,名称\n".encode()
+
+
+@pytest.mark.parametrize(("marker", "name"), [("{name}.ok", "名单 20260615.csv.ok"), ("{stem}.ok", "名单 20260615.ok")])
+def test_a_file_waits_for_its_completion_marker(house: House, folder: Path, marker: str, name: str) -> None:
+    (folder / "名单 20260615.csv").write_bytes(BODY)
+    with pytest.raises(SourceUnreachableError, match=rf"{re.escape(name)} has not come"):
+        run(house, folder, marker=marker)
+    (folder / name).touch()
+    assert content(house, run(house, folder, "名单 {as_of}*", marker=marker)) == [("名单 20260615.csv", BODY)]
+
+
+@pytest.mark.parametrize("kind", ["md5", "sha256"])
+def test_a_file_waits_until_it_is_the_one_announced(house: House, folder: Path, kind: str) -> None:
+    (folder / "名单 20260615.csv").write_bytes(BODY)
+    checksum = f"{{name}}.{kind}"
+    beside = folder / f"名单 20260615.csv.{kind}"
+    with pytest.raises(SourceUnreachableError, match="has not come"):
+        run(house, folder, checksum=checksum)
+    for text, why in (("soon", f"holds no {kind}"), (hashlib.new(kind, b"other").hexdigest(), f"its {kind} is not")):
+        beside.write_text(text)
+        harvest_id = new_harvest(house)
+        with pytest.raises(SourceUnreachableError, match=why):
+            run(house, folder, checksum=checksum, harvest_id=harvest_id)
+        assert raw_objects(house, harvest_id) == []
+    beside.write_text(f"{hashlib.new(kind, BODY).hexdigest().upper()} *名单 20260615.csv\n")
+    assert content(house, run(house, folder, "名单 {as_of}*", checksum=checksum)) == [("名单 20260615.csv", BODY)]
+
+
+def test_the_same_bytes_twice_in_a_day_are_read_once(house: House, folder: Path) -> None:
+    for name in ("名单 20260615.csv", "名单 20260615 (1).csv"):
+        (folder / name).write_bytes(BODY)
+    assert content(house, run(house, folder)) == [("名单 20260615 (1).csv", BODY)]
+
+
+def test_what_we_write_back_is_never_read(house: House, folder: Path) -> None:
+    (folder / "名单 20260615.csv").write_bytes(BODY)
+    (folder / "名单 20260615.csv.feedback.csv").write_bytes(b"x")
+    assert [name for name, _ in content(house, run(house, folder))] == ["名单 20260615.csv"]
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"take": "day", "pattern": "*.csv"}, "take: day needs"),
+        ({"take": "new"}, "mode: incremental"),
+        ({"format": "xml"}, "needs records"),
+        ({"marker": "done.ok"}, "a name made of"),
+        ({"marker": "../{name}.ok"}, "a name made of"),
+        ({"checksum": "{name}.crc"}, "checksum"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(more: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        contract({"connector": "files", "connection": "x", "pattern": "{as_of}.csv", "format": "csv", **more})

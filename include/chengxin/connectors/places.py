@@ -356,27 +356,25 @@ def _know_host(client: Any, connection: Connection, port: int) -> None:
 def _key(connection: Connection) -> Any:
     """The private key that a connection brings, as Airflow's SSH connections name it; None without one."""
     import paramiko
-    from paramiko.pkey import UnknownKeyType
 
     text, file = connection.extra.get("private_key"), connection.extra.get("key_file")
     words = connection.extra.get("private_key_passphrase") or None
+    if not (text or file):
+        return None
     try:
-        if file:
-            return paramiko.PKey.from_path(str(file), passphrase=words.encode() if words else None)
-        for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey) if text else ():
-            try:
-                return kind.from_private_key(io.StringIO(str(text)), password=words)
-            except paramiko.SSHException:
-                continue
-    except (OSError, ValueError, paramiko.SSHException, UnknownKeyType):
-        text = file
-    if text:
-        raise ConfigError(
-            "the private key cannot be read",
-            where=f"connection {connection.conn_id}",
-            remedy="set `key_file` or `private_key` (and `private_key_passphrase`) in the connection's extra",
-        )
-    return None
+        text = text or Path(str(file)).read_text("ascii")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
+        try:
+            return kind.from_private_key(io.StringIO(str(text)), password=words)
+        except (ValueError, paramiko.SSHException):
+            continue
+    raise ConfigError(
+        "the private key cannot be read",
+        where=f"connection {connection.conn_id}",
+        remedy="set `key_file` or `private_key` (and `private_key_passphrase`) in the connection's extra",
+    )
 
 
 def _named(connection: Connection, path: str) -> str:
