@@ -186,7 +186,7 @@ def _messages(session: Session, house: House, who: Person) -> int:
     erased = []
     rows = session.execute(select(MessageBody.message_id, MessageBody.content).execution_options(yield_per=200))
     for number, content in rows:
-        if any(any(in_bytes(part, who.needles)) for part in _parts(content)):
+        if any(any(in_bytes(part, who.needles)) for part in parts(content)):
             erased.append(number)
     for number in erased:
         session.execute(delete(MessageBody).where(MessageBody.message_id == number))
@@ -198,7 +198,7 @@ def _messages(session: Session, house: House, who: Person) -> int:
     return len(erased)
 
 
-def _parts(content: bytes) -> Iterator[bytes]:
+def parts(content: bytes) -> Iterator[bytes]:
     """What a message holds: itself, its decoded parts."""
     yield content
     for part in email.message_from_bytes(content, policy=email.policy.default).walk():

@@ -7,7 +7,7 @@ what is missing, and a harvest that brings the row again leaves it aside.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -119,7 +119,7 @@ def without(who: Person | None, pick: Pick, keys: ibis.Table | None) -> upkeep.R
             rows = rows.left_join(doomed, ["source", "natural_key"])
             rows = rows.filter(~(rows.removed & rows._doomed.fill_null(False)))
         rows = rows.select(*columns)
-        return rows.mutate(**{name: _hidden(rows[name], who) for name in _texts(rows)}) if who else rows
+        return rows.mutate(**{name: _hidden(rows[name], name, who) for name in _texts(rows)}) if who else rows
 
     return kept
 
@@ -132,7 +132,7 @@ def touched(connection: Connection, files: Sequence[str], pick: Pick, who: Perso
     test = pick(rows)
     if who is not None:
         for name in _texts(rows):
-            test = test | ibis.or_(*[rows[name].contains(needle).fill_null(False) for needle in who.needles])
+            test = test | ibis.or_(*[rows[name].contains(text).fill_null(False) for text in _hiding(name, who)])
     hit = rows.filter(test).select("filename").distinct()
     return sorted(connection.to_pyarrow(hit)["filename"].to_pylist())
 
@@ -244,15 +244,15 @@ def _texts(rows: ibis.Table) -> list[str]:
     return [name for name, kind in rows.schema().items() if kind.is_string() and name not in own]
 
 
-def _hidden(value: ibis.Value, who: Person) -> ibis.Value:
-    for needle in who.needles:
-        value = value.replace(needle, HIDDEN)
+def _hidden(value: ibis.Value, name: str, who: Person) -> ibis.Value:
+    for text in _hiding(name, who):
+        value = value.replace(text, HIDDEN)
     return value
 
 
-def pick_keys(reasons: Mapping[str, ibis.Value]) -> ibis.Value:
-    """The first reason that holds, else null."""
-    return ibis.cases(*[(test.fill_null(False), reason) for reason, test in reasons.items()], else_=ibis.null("string"))
+def _hiding(name: str, who: Person) -> tuple[str, ...]:
+    """What to hide in a column of another's row: a longer name may hold a shorter one, and stays."""
+    return (who.code,) if name in (*_NAMES, "name_key") else who.needles
 
 
 def past(rows: ibis.Table, column: str, day: date, *, last: bool = False) -> ibis.Value:

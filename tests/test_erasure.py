@@ -1,0 +1,257 @@
+"""What is erased is nowhere on disk any more, and does not come back; everything else stays as it was."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from datetime import timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import select
+
+from chengxin import archive, check, engine, erasure, evidence, replay, retention, suppression, upkeep
+from chengxin.errors import ConfigError
+from chengxin.ledger import acts
+from chengxin.ledger.acts import Act, ActBody
+from chengxin.ledger.erased import Erased
+from chengxin.ledger.messages import Message, MessageBody
+from chengxin.ledger.models import Harvest, RawObject
+from chengxin.settings import House
+from chengxin.suppression import condition
+from tests.conftest import NOW
+from tests.factlake import FactLake, codes, day
+
+MONDAY = day("2026-06-15")
+TUESDAY = MONDAY + timedelta(days=1)
+GONE, STAYS, OTHER = codes(1, 2, 3)
+NAME, LONGER = "示例消失有限公司", "济南示例消失有限公司"
+
+
+def disk(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Every file's bytes, and what they hold once unpacked: raw files, Parquet columns, sheets and mails."""
+    for path in sorted(file for file in folder.rglob("*") if file.is_file()):
+        content = path.read_bytes()
+        yield path, content
+        if path.suffix == ".zst":
+            with pa.input_stream(str(path), compression="zstd") as stream:
+                content = stream.read()
+            yield path, content
+            yield path, content.decode("unicode-escape", "ignore").encode("utf-8", "ignore")
+        if path.suffix == ".parquet":
+            yield path, json.dumps(pq.read_table(path).to_pylist(), ensure_ascii=False, default=str).encode()
+        if content[:2] == b"PK":
+            with zipfile.ZipFile(io.BytesIO(content)) as packed:
+                for name in packed.namelist():
+                    yield path, packed.read(name)
+
+
+def holding(folder: Path, *needles: str) -> list[str]:
+    """The files that hold any of the texts."""
+    forms = [needle.encode(encoding) for needle in needles for encoding in ("utf-8", "gb18030", "utf-16-le")]
+    found = {path.relative_to(folder).as_posix() for path, content in disk(folder) if any(f in content for f in forms)}
+    return sorted(found)
+
+
+def raw(house: House, source: str, data: bytes, at: Any = NOW) -> str:
+    sha256 = archive.put(house, source, data)
+    with house.ledger.begin() as session:
+        harvest = Harvest(source=source, as_of=MONDAY, state="published", contract_sha256="0" * 64, started_at=at)
+        session.add(harvest)
+        session.flush()
+        session.add(
+            RawObject(harvest_id=harvest.id, ordinal=0, sha256=sha256, size=len(data), locator="page 1", fetched_at=at)
+        )
+    return sha256
+
+
+def page(*records: dict[str, Any]) -> bytes:
+    return json.dumps({"code": "200", "msg": "ok", "total": len(records), "data": list(records)}).encode()
+
+
+def mail(house: House, key: str, content: bytes, at: Any = NOW, state: str = "sent") -> None:
+    with house.ledger.begin() as session:
+        message = Message(
+            key=key, mode="sandbox", district="370112", department="zjj", recipient="zjj@example", role="unit",
+            kind="advice", matter="advice", stage="", fingerprint="0" * 64, as_of=MONDAY, subject="核查意见",
+            header_id=key, thread=key, body_sha256=hashlib.sha256(content).hexdigest(), size=len(content), state=state,
+            planned_at=at,
+        )  # fmt: skip
+        session.add(message)
+        session.flush()
+        session.add(MessageBody(message_id=message.id, content=content))
+
+
+def letter(text: str, *cells: str) -> bytes:
+    made = EmailMessage()
+    made["Subject"] = "核查意见"
+    made.set_content(text)
+    if cells:
+        book, buffer = openpyxl.Workbook(), io.BytesIO()
+        book.worksheets[0].append(list(cells))
+        book.save(buffer)
+        made.add_attachment(buffer.getvalue(), maintype="application", subtype="xlsx", filename="清单.xlsx")
+    return made.as_bytes()
+
+
+@pytest.fixture
+def lake(house: House) -> FactLake:
+    """Two subjects in two matters, one of them in every corner of the house; checked on Monday and Tuesday."""
+    lake = FactLake(house)
+    lake.fresh(MONDAY)
+    subject = {"kind": "企业", "state": "存续", "established": day("2019-01-01")}
+    people = {GONE: NAME, STAYS: LONGER}
+    lake.put("subject", MONDAY, [{"uscc": code, "name": name, **subject} for code, name in people.items()])
+    about = {"type": "招投标", "department": "zjj", "state": "待办", "opened_on": day("2026-06-01")}
+    lake.put("matter", MONDAY, [
+        {"matter_id": "M1", "title": f"{NAME}投标", **about}, {"matter_id": "M2", "title": "工程", **about},
+    ])  # fmt: skip
+    lake.put("applicant", MONDAY, [
+        {"matter_id": "M1", "applicant_no": "1", "uscc": GONE, "name": NAME},
+        {"matter_id": "M2", "applicant_no": "1", "uscc": STAYS, "name": LONGER},
+        {"matter_id": "M2", "applicant_no": "2", "uscc": None, "name": NAME},
+    ])  # fmt: skip
+    lake.put("list_entry", MONDAY, [
+        {"list": "黑名单", "doc_no": "D1", "uscc": GONE, "subject_name": NAME, "listed_on": day("2026-01-01")},
+        {"list": "黑名单", "doc_no": "D2", "uscc": None, "subject_name": NAME, "listed_on": day("2026-01-01")},
+        {"list": "黑名单", "doc_no": "D3", "uscc": STAYS, "subject_name": LONGER, "listed_on": day("2026-01-01")},
+    ])  # fmt: skip
+    lake.put("credit_report", MONDAY, [{"report_no": "R1", "uscc": STAYS, "agency_uscc": GONE, "grade": "AAA"}])
+    check.run(house, MONDAY)
+    lake.fresh(TUESDAY)
+    lake.put("subject", TUESDAY, [{"uscc": GONE, "name": NAME, **subject, "area_code": "370112010"}])
+    lake.put("list_entry", TUESDAY, [{"list": "黑名单", "doc_no": "D1", "uscc": GONE}], gone=True)
+    check.run(house, TUESDAY)
+    return lake
+
+
+class TestARequest:
+    """One subject leaves every place; what is said of the others stays."""
+
+    def test_nothing_is_left_on_disk(self, house: House, lake: FactLake) -> None:
+        own = raw(house, "blacklists", page({"xydm": GONE, "ztmc": NAME}))
+        others = raw(house, "blacklists", page({"xydm": STAYS, "ztmc": LONGER[2:4]}))
+        by_name = raw(house, "dishonest_debtors", f"名称\n{NAME}\n".encode("gb18030"))
+        mail(house, "1" * 64, letter(f"{NAME}（{GONE}）"))
+        mail(house, "2" * 64, letter("见附件", GONE, NAME), state="planned")
+        mail(house, "3" * 64, letter("其他", STAYS))
+        docs, log = house.var / "data_docs" / "index.html", house.var / "logs" / "task.log"
+        for file, text in ((docs, f"<p>{GONE}</p>"), (log, f"read {GONE}\nread the rest\n")):
+            file.parent.mkdir(parents=True)
+            file.write_text(text, "utf-8")
+        with house.ledger.begin() as session:
+            acts.record(session, NOW, "officer", "matter.decided", "M1", {"weighed": f"{NAME}已整改"})
+        before = {row["matter_id"]: row["decision"] for row in lake.rows("advice", TUESDAY) if row["uscc"] == STAYS}
+        assert holding(house.var, GONE)
+
+        done = erasure.subject(house, GONE, "officer", "申请第1号")
+        # The longer name holds the shorter one: it is another subject's, and stays.
+        for path, content in disk(house.var):
+            assert GONE.encode() not in content, path
+            for encoding in ("utf-8", "gb18030"):
+                assert NAME.encode(encoding) not in content.replace(LONGER.encode(encoding), b""), path
+        assert not archive.path(house, "blacklists", own).exists()
+        assert not archive.path(house, "dishonest_debtors", by_name).exists()
+        assert archive.is_whole(house, "blacklists", others)
+        assert (done["raw_files"], done["messages"], done["bodies"], done["files"]) == (2, 2, 1, 2)
+        assert log.read_text("utf-8") == "read ***\nread the rest\n"
+        assert lake.rows("matter", TUESDAY)[0]["title"] == "***投标"
+        assert lake.rows("credit_report", TUESDAY)[0]["agency_uscc"] == "***"
+        with house.ledger.begin() as session:
+            assert acts.verify(session).broken_at is None
+            assert dict(session.execute(select(Message.key, Message.state)).tuples().all()) == {
+                "1" * 64: "sent", "2" * 64: "superseded", "3" * 64: "sent",
+            }  # fmt: skip
+            kinds = list(session.scalars(select(Act.kind).order_by(Act.seq)))
+            assert kinds[1:] == ["erasure", "message.superseded", "erasure.done"]
+        after = {row["matter_id"]: row["decision"] for row in lake.rows("advice", TUESDAY)}
+        assert after == before == {"M2": "RESTRICT"}
+
+    def test_the_past_names_what_is_gone_and_a_new_check_changes_nothing(self, house: House, lake: FactLake) -> None:
+        erasure.subject(house, GONE, "officer", "申请第1号")
+        made = replay.run(house, MONDAY)
+        assert made.explained
+        assert {(row.table, row.reason) for row in made.erased} >= {("subject", "request"), ("advice", "request")}
+        assert NAME not in str(made)
+        again = erasure.subject(house, GONE, "officer", "申请第1号")
+        assert again["tables"] == {}
+        # The others' advice stands; the erased applicant has none any more.
+        counts = check.run(house, TUESDAY)
+        assert counts["changed"]["advice"] == {"new": 0, "changed": 0, "gone": 0, "restored": 0}
+        (row,) = lake.rows("advice", TUESDAY)
+        assert evidence.explain(house, row["advice_id"]).findings
+
+    def test_a_request_needs_a_code_and_a_reason_that_does_not_name_it(self, house: House, lake: FactLake) -> None:
+        for code, reason in (("91370112XXXX000010", "x"), (GONE, f"{NAME}申请"), (GONE, " ")):
+            with pytest.raises(ConfigError):
+                erasure.subject(house, code, "officer", reason)
+        with house.ledger.begin() as session:
+            assert not session.scalars(select(Erased)).all()
+        assert holding(house.var, GONE)
+
+
+class TestTime:
+    """Repaired, withdrawn and expired facts leave by themselves."""
+
+    def test_a_repaired_record_leaves_the_lake_under_every_source(self, house: House, lake: FactLake) -> None:
+        record = {"record_no": "罚字90001", "uscc": STAYS, "identified_on": day("2026-05-01"), "authority": "示例旧局"}
+        lake.put("credit_record", MONDAY, [record])
+        lake.put("credit_record", MONDAY, [record], "blacklists")
+        check.run(house, MONDAY)
+        assert holding(house.var, "罚字90001")
+        lake.put("credit_record", TUESDAY, [{**record, "repaired_on": TUESDAY}])
+        check.run(house, TUESDAY)
+        assert retention.run(house, TUESDAY)["facts"] == {}
+        done = retention.run(house, TUESDAY + timedelta(days=1))
+        assert done["facts"]["repaired"] > 3
+        for name in ("credit_record", "finding"):
+            upkeep.expire(house, name)
+            upkeep.sweep(house, name, grace=timedelta(0))
+        assert holding(house.var, "罚字90001", "示例旧局") == []
+        made = replay.run(house, MONDAY)
+        assert made.explained
+        assert ("credit_record", "repaired") in {(row.table, row.reason) for row in made.erased}
+
+    def test_raw_files_messages_and_logs_go_in_their_time(self, house: House) -> None:
+        old = NOW - timedelta(days=365 * 3 + 1)
+        sha256 = raw(house, "blacklists", b"old", old)
+        again = raw(house, "blacklists", b"old, and sent again", old)
+        raw(house, "blacklists", b"old, and sent again")
+        kept = raw(house, "matters", b"kept five years", old)
+        mail(house, "1" * 64, b"old", old)
+        mail(house, "2" * 64, b"new")
+        log = house.var / "logs" / "task.log"
+        log.parent.mkdir(parents=True)
+        log.write_text("old")
+        os.utime(log, (0, 0))
+        done = retention.run(house, MONDAY)
+        assert {name: count for name, count in done.items() if count} == {
+            "raw_files": 1, "message_bodies": 1, "logs": 1,
+        }  # fmt: skip
+        assert not archive.path(house, "blacklists", sha256).exists()
+        assert archive.is_whole(house, "blacklists", again)
+        assert archive.is_whole(house, "matters", kept)
+        with house.ledger.begin() as session:
+            assert [json.loads(body)["raw_files"] for body in session.scalars(select(ActBody.content))] == [1]
+
+
+def test_what_was_erased_is_left_aside_when_it_comes_again(house: House, lake: FactLake) -> None:
+    erasure.subject(house, GONE, "officer", "申请第1号")
+    listed = suppression.erased(house)
+    connection = engine.connect()
+    connection.con.register("erased", listed)
+    rows = pa.table({"natural_key": [GONE, STAYS, "new"], "uscc": [GONE, STAYS, GONE]})
+    connection.con.register("incoming", rows)
+    found = connection.con.execute(
+        f"SELECT natural_key FROM incoming WHERE {condition('subject', ['uscc'], 'subject_registry')} ORDER BY 1"
+    ).fetchall()
+    assert found == [(GONE,), ("new",)]
