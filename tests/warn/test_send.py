@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -204,57 +203,6 @@ def house(var, port):
         connections=lambda name: Connection(name, "smtp", "127.0.0.1", port, extra=extra),
     )
 """
-
-
-def test_ten_kills_of_the_sender(office: House, scene: Scene, catcher: Catcher) -> None:
-    scene.ready()
-    many = [code_ for code_ in sorted(_departments(office)) if code_ not in ("scjg",)][:12]
-    scene.advice(DAY, [{"matter_id": f"LC-2026-{n:04d}", "department": unit} for n, unit in enumerate(many)])
-    assert warn.plan(office, DAY) == sorted(many)
-    # Each sender dies at another point of its work: before or after a claim, a delivery, a record.
-    script = """
-import os, sys
-from datetime import date
-from chengxin.ledger import outbox
-from chengxin.warn import sending, smtp
-from tests_support import house
-steps = int(sys.argv[3])
-def counting(step):
-    def counted(*args, **more):
-        global steps
-        for when in ("before", "after"):
-            steps -= 1
-            if steps == 0:
-                os.kill(os.getpid(), 9)
-            if when == "before":
-                result = step(*args, **more)
-        return result
-    return counted
-outbox.claim, outbox.settle = counting(outbox.claim), counting(outbox.settle)
-smtp.Line._transmit = counting(smtp.Line._transmit)
-there = house(sys.argv[1], int(sys.argv[2]))
-for unit in sys.argv[4:]:
-    sending.send(there, date(2026, 6, 15), unit)
-"""
-    # Three at a time, so that the dying also get in each other's way.
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda steps: _run(office, catcher, script, str(steps), *many), range(2, 12)))
-    for unit in many:
-        warn.send(office, DAY, unit)
-    with office.ledger.begin() as session:
-        states = dict(session.execute(select(Message.header_id, Message.state)).tuples().all())
-        assert acts.verify(session).broken_at is None
-    arrived = [str(mail["Message-ID"]) for mail in catcher.mails()]
-    assert len(arrived) == len(set(arrived))
-    assert set(states.values()) <= {"sent", "unknown"}
-    assert {name for name, state in states.items() if state == "sent"} <= set(arrived)
-    assert "unknown" in states.values()
-
-
-def _departments(house: House) -> list[str]:
-    from chengxin.warn.words import district_of
-
-    return list(district_of(house).departments)
 
 
 def test_two_senders_at_once_send_each_message_once(office: House, scene: Scene, catcher: Catcher) -> None:
