@@ -28,6 +28,7 @@ from chengxin.lake import arrow_schema
 from chengxin.ledger.models import CheckRun, Commit, Harvest
 from chengxin.settings import House
 from chengxin.tables import TABLES
+from chengxin.warn.links import CONNECTION
 
 DAY = date(2026, 6, 15)
 """A working day and the stage T-15."""
@@ -230,6 +231,22 @@ def catcher() -> Iterator[Catcher]:
 def office(house: House, catcher: Catcher) -> House:
     """A house in sandbox mode whose mail goes to the catcher."""
     return replace(house, mode="sandbox", connections=catcher.connection)
+
+
+ANSWERS = "https://credit.example/answers"
+LINK_KEY = "k" * 40
+
+
+@pytest.fixture
+def answerable(office: House, catcher: Catcher) -> House:
+    """The same office with an answering page: its mails carry links."""
+
+    def connections(conn_id: str) -> Connection:
+        if conn_id == CONNECTION:
+            return Connection(conn_id, "generic", password=LINK_KEY)
+        return catcher.connection(conn_id)
+
+    return replace(office, connections=connections, answers_url=ANSWERS)
 
 
 @pytest.fixture
