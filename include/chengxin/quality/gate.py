@@ -12,17 +12,20 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from chengxin.errors import ChengxinError
 from chengxin.quality import pages
-from chengxin.quality.judge import Judged, Status
+from chengxin.quality.judge import Judged
 from chengxin.quality.suites import RUN_VARIABLE
 
-WINDOW = 250_000
-"""Rows in one validation."""
+WINDOW = 1_000_000
+"""Rows in one validation. A validation costs 0.4 s, and 0.2 s more for a million rows of eighteen rules."""
+
+Small: TypeAlias = npt.NDArray[np.int8]
 
 _environment = threading.Lock()
 
@@ -44,7 +47,7 @@ class Gate:
     def __init__(self, root: Path, run: Path) -> None:
         self.root = root
         self.run = run
-        self._windows: dict[str, list[Mapping[str, Status]]] = {}
+        self._windows: dict[str, list[Mapping[str, Small]]] = {}
         self._rows: dict[str, int] = {}
         self._context: Any = None
         shutil.rmtree(run, ignore_errors=True)
@@ -52,7 +55,9 @@ class Gate:
     def add(self, judged: Judged) -> None:
         """Takes a chunk's status columns; validates when a window is full."""
         name = judged.facts.table.name
-        self._windows.setdefault(name, []).append(judged.status)
+        # A status is the number of a field, and no table has a hundred: one byte does.
+        small = {rule: status.astype(np.int8) for rule, status in judged.status.items()}
+        self._windows.setdefault(name, []).append(small)
         self._rows[name] = self._rows.get(name, 0) + len(judged.facts)
         if self._rows[name] >= WINDOW:
             self._validate(name)
