@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from chengxin import connectors, contracts
+from chengxin import connectors, contracts, suppression
 from chengxin.connectors import feedback, files_feedback
 from chengxin.contracts import Contract
 from chengxin.errors import BoundError, ChengxinError, DriftError, SumError
@@ -144,7 +144,7 @@ def publish(house: House, harvest_id: int) -> dict[str, Any]:
 
 def _prepare(house: House, contract: Contract, harvest_id: int) -> None:
     """Everything up to the point of no return."""
-    from chengxin import bounds
+    from chengxin import bounds, late
     from chengxin.publish import Publication
     from chengxin.quality import rules
     from chengxin.quality.gate import Gate
@@ -160,7 +160,8 @@ def _prepare(house: House, contract: Contract, harvest_id: int) -> None:
     docs = Path("data_docs") / contract.name / str(harvest_id)
     folder = house.staging_dir / str(harvest_id)
     gate = Gate(house.root, house.var / docs)
-    staging = Staging(contract, as_of, rules.load(rules.path(house.root)), gate, folder, engine.con)
+    judged_by = rules.load(rules.path(house.root))
+    staging = Staging(contract, as_of, judged_by, gate, folder, engine.con)
     tally = staging.tally
     detail: dict[str, Any] = {}
     try:
@@ -168,6 +169,8 @@ def _prepare(house: House, contract: Contract, harvest_id: int) -> None:
         for records in _ahead(_chunks(house, contract, raw, tally)):
             staging.take(records)
         staging.close()
+        if contract.mode == "incremental":
+            late.stage(house, contract, as_of, judged_by, folder, engine.con, _chunks)
         if files_feedback.wanted(contract):
             files_feedback.keep(house, contract, harvest_id, raw, folder, engine.con)
         with tally.timed("validate"):
@@ -178,7 +181,7 @@ def _prepare(house: House, contract: Contract, harvest_id: int) -> None:
         detail["drift"] = bounds.drift(contract, tally)
         detail["bounds"] = bounds.batch(contract, tally)
         with tally.timed("compare"):
-            publication = Publication(engine, house.lake, contract, as_of, folder, later)
+            publication = Publication(engine, house.lake, contract, as_of, folder, later, suppression.erased(house))
             for reason, count in publication.duplicates().items():
                 tally.ignored[reason] += count
             changes = publication.compare()

@@ -288,8 +288,10 @@ def _records(
     """Applicants × their records, one row a document however many sources tell of it.
 
     Where they differ the latest identification counts, and any repair, rectification or presence in the report.
-    A repair once seen stays: an old copy of the list that comes back without it must not bring the record back.
-    Withdrawn records are left out, and those whose display has ended: neither may be used any more.
+    A repair or withdrawal once seen, in whatever source, stays: an old copy of the list that comes back without it
+    must not bring the record back. (What was seen is known here and not when a source is published, since it may have
+    been another source that told of it.) Withdrawn records are left out, and those whose display has ended: neither may
+    be used any more.
     """
     records = known["credit_record"].filter(ibis._.uscc.notnull())
     records = records.mutate(document=records.record_no.coalesce(records.natural_key), evidence_id=evidence_id(records))
@@ -299,11 +301,11 @@ def _records(
         seen.seq <= point.seq,
         ~seen.seq.isin(point.unclosed) if point.unclosed else ibis.literal(True),
         seen.source.isin(district.sources),
-        seen.repaired_on.notnull(),
+        seen.repaired_on.notnull() | seen.withdrawn_on.notnull(),
         ~seen.removed,
     )
     seen = seen.mutate(document=seen.record_no.coalesce(seen.natural_key))
-    repairs = seen.group_by("uscc", "document").agg(repaired=seen.repaired_on.min())
+    ended = seen.group_by("uscc", "document").agg(repaired=seen.repaired_on.min(), withdrawn=seen.withdrawn_on.min())
 
     by_document = ibis.window(group_by=["uscc", "document"])
     best = ibis.window(
@@ -313,7 +315,6 @@ def _records(
     records = records.mutate(
         identified_on=records.identified_on.max().over(by_document),
         in_report=records.in_report.fill_null(False).any().over(by_document),
-        withdrawn=records.withdrawn_on.min().over(by_document),
         expires=records.expires_on.min().over(by_document),
         _order=ibis.row_number().over(best),
     )
@@ -321,7 +322,7 @@ def _records(
     records = records.mutate(
         rectified_confirmed_on=confirmed.ifelse(records.rectified_confirmed_on, ibis.null()).min().over(by_document)
     )
-    records = records.filter(records._order == 0).left_join(repairs, ["uscc", "document"])
+    records = records.filter(records._order == 0).left_join(ended, ["uscc", "document"])
     rows = applicants.select("uscc", "test_date", applicant_id="advice_id").inner_join(records, "uscc")
     day = ibis.literal(as_of)
     rows = rows.filter(

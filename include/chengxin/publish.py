@@ -5,8 +5,9 @@ with what the lake says of its source on its day; only what is new or changed is
 tombstone for each key that is gone. A key whose row was rejected today is still at the source: it is not gone.
 
 A day harvested late must not change how a later harvested day reads. For a full source, whatever a late harvest writes
-for a key is therefore followed by an observation on the next harvested day that restores what that day said. (An
-incremental source's later days said nothing about the key: there, what comes late holds on.)
+for a key is therefore followed by an observation on the next harvested day that restores what that day said. For an
+incremental source what comes late holds on, until the first later day that said something of the key itself: that is
+read again from the archive (`chengxin.late`).
 """
 # ruff: noqa: S608 - every name in the SQL comes from our own tables and contracts
 
@@ -20,13 +21,15 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from chengxin import engine, suppression
+from chengxin import engine, late, suppression
 from chengxin.contracts import Contract
 from chengxin.lake import Lake, arrow_schema, arrow_type
 from chengxin.staging import quoted
 from chengxin.tables import TABLES
 
 REJECTED = "rejected"
+_RECORD = "array_to_string(string_split({}, chr(31))[4:], chr(31))"
+"""SQL of the key of the record that a rejected row stands for."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,10 @@ class Publication:
         for name in self.tables:
             self._staged(name, "accepted")
             self._staged(name, "held")
+        self.retold = sorted((staged / late.FOLDER).glob("*_*"))
+        for name in contract.tables if self.retold else ():
+            for kind in ("accepted", "held"):
+                self._retold(name, kind)
 
     def duplicates(self) -> dict[str, int]:
         """Finds records of one key: the last one counts.
@@ -192,6 +199,11 @@ class Publication:
                 f"SELECT {nothing}, natural_key, {later}, {meta}, {gone} FROM {name}_restore ANTI JOIN {name}_before "
                 "USING (natural_key)",
             ]
+        if self.retold:
+            parts += [
+                f"SELECT {content}, natural_key, _day AS observed_on, {meta}, {raw} FROM {name}_again",
+                f"SELECT {nothing}, natural_key, _day AS observed_on, {meta}, {gone} FROM {name}_over",
+            ]
         self._sql(f"CREATE TEMP VIEW {name}_rows AS {' UNION ALL '.join(parts)}")
         return engine.copy_to(self.connection, self.connection.table(f"{name}_rows"), name, file)
 
@@ -203,7 +215,7 @@ class Publication:
             "USING (natural_key) WHERE current.row_hash IS DISTINCT FROM kept.row_hash"
         )
         self._sql(f"CREATE TEMP TABLE {name}_gone AS {self._gone(name)}")
-        restored = self._restore(name) if self.later else 0
+        restored = self._restore(name) if self.later else self._tell_again(name) if self.retold else 0
         new, changed = self._sql(f"SELECT count(*) FILTER (is_new), count(*) FILTER (NOT is_new) FROM {name}_change")[0]
         return Change(
             known=self._number(f"SELECT count(*) FROM {name}_current"),
@@ -225,17 +237,12 @@ class Publication:
         main = self.contract.table
         if name == REJECTED:
             # An incremental source does not repeat a mended record as broken: its acceptance says that it is mended.
-            record = "array_to_string(string_split(natural_key, chr(31))[4:], chr(31))"
+            record = _RECORD.format("natural_key")
             return (
                 f"SELECT natural_key FROM {name}_current WHERE split_part(natural_key, chr(31), 1) = '{main}' "
                 f"AND {record} IN (SELECT natural_key FROM {main}_kept)"
             )
-        pairs = {
-            (field, source)
-            for child in self.contract.children.values()
-            if child.table == name
-            for field, source in child.inherit.items()
-        }
+        pairs = self._inherited(name)
         if not pairs:
             return f"SELECT natural_key FROM {name}_current WHERE false"
         # An incremental source repeats a changed record with its whole list: what is not in it any more is gone.
@@ -245,6 +252,58 @@ class Publication:
             f"SELECT natural_key FROM ({vanished}) SEMI JOIN (SELECT items.natural_key FROM {name}_items items "
             f"SEMI JOIN {main}_kept parent ON {same}) USING (natural_key)"
         )
+
+    def _inherited(self, name: str) -> set[tuple[str, str]]:
+        """Field of a list's item ← field of its record."""
+        return {
+            pair for child in self.contract.children.values() if child.table == name for pair in child.inherit.items()
+        }
+
+    def _tell_again(self, name: str) -> int:
+        """Finds what the first later day to speak of a key said, for the keys that this harvest changes."""
+        main = self.contract.table
+        touched = f"SELECT natural_key FROM {name}_change UNION SELECT natural_key FROM {name}_gone"
+        if name == REJECTED:
+            # A later day that accepted the record: it was no longer broken then.
+            due = (
+                f"SELECT broken.natural_key, min(said._day) AS _day FROM {name}_change broken JOIN {main}_later said "
+                f"ON said.natural_key = {_RECORD.format('broken.natural_key')} GROUP BY ALL"
+            )
+        elif pairs := self._inherited(name):
+            # A record that a later day repeated came with its whole list, which holds the item or does not.
+            same = " AND ".join(f'item."{field}" = said."{source}"' for field, source in sorted(pairs))
+            due = (
+                f"SELECT item.natural_key, min(said._day) AS _day FROM (SELECT * FROM {name}_kept SEMI JOIN "
+                f"{name}_change USING (_row) UNION ALL BY NAME SELECT * FROM {name}_items SEMI JOIN {name}_gone USING "
+                f"(natural_key)) item JOIN {main}_later said ON {same} GROUP BY ALL"
+            )
+        else:
+            due = (
+                f"SELECT natural_key, min(_day) AS _day FROM {name}_later SEMI JOIN ({touched}) "
+                "USING (natural_key) GROUP BY ALL"
+            )
+        seen = engine.observations(self.connection, self.lake, name)
+        seen = seen.filter(seen.source == self.contract.name, seen.observed_on > ibis.literal(self.as_of))
+        self._table_of(f"{name}_written", seen.select("natural_key", "observed_on"), name)
+        self._sql(
+            f"CREATE TEMP TABLE {name}_due AS SELECT * FROM ({due}) due WHERE NOT EXISTS (SELECT 1 FROM {name}_written "
+            "written WHERE written.natural_key = due.natural_key AND written.observed_on <= due._day)"
+        )
+        if name == REJECTED:
+            self._sql(f"CREATE TEMP TABLE {name}_again AS SELECT *, NULL::DATE AS _day FROM {name}_kept WHERE false")
+            self._sql(f"CREATE TEMP TABLE {name}_over AS SELECT * FROM {name}_due")
+        else:
+            erased = f"WHERE NOT ({self._erased(name)})" if self.any_erased else ""
+            self._sql(
+                f"CREATE TEMP TABLE {name}_again AS SELECT * FROM {name}_later SEMI JOIN {name}_due "
+                f"USING (natural_key, _day) {erased} "
+                "QUALIFY row_number() OVER (PARTITION BY natural_key ORDER BY _number DESC, _row DESC) = 1"
+            )
+            self._sql(
+                f"CREATE TEMP TABLE {name}_over AS SELECT * FROM {name}_due ANTI JOIN {name}_later "
+                f"USING (natural_key, _day) ANTI JOIN {name}_later_held USING (natural_key, _day)"
+            )
+        return self._number(f"SELECT (SELECT count(*) FROM {name}_again) + (SELECT count(*) FROM {name}_over)")
 
     def _restore(self, name: str) -> int:
         """Finds the keys whose reading on the later day this harvest would change."""
@@ -285,6 +344,18 @@ class Publication:
             self._sql(f"CREATE TEMP VIEW {name}_{kind} AS SELECT * FROM read_parquet([{listed}])")
             return
         self._make(f"{name}_{kind}", _empty(name, kind))
+
+    def _retold(self, name: str, kind: str) -> None:
+        """What later harvests brought: as staged, with `_number` (their order) and `_day`."""
+        parts = []
+        for folder in self.retold:
+            if files := sorted(folder.glob(f"{name}-{kind}-*.parquet")):
+                number, _, day = folder.name.partition("_")
+                listed = ", ".join(f"'{quoted(file)}'" for file in files)
+                parts.append(f"SELECT *, {int(number)} AS _number, DATE '{day}' AS _day FROM read_parquet([{listed}])")
+        nothing = f"SELECT *, 0 AS _number, NULL::DATE AS _day FROM {name}_{kind} WHERE false"
+        view = f"{name}_later" if kind == "accepted" else f"{name}_later_held"
+        self._sql(f"CREATE TEMP VIEW {view} AS {' UNION ALL BY NAME '.join(parts or [nothing])}")
 
     def _make(self, name: str, rows: pa.Table) -> None:
         self.connection.con.register("_made", rows)
