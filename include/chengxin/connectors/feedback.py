@@ -114,7 +114,7 @@ def _columns(session: Connection, how: Feedback, where: str) -> dict[str, str]:
     except NoSuchTableError:
         there = set()
     ours = (*NEEDED, "source", "as_of", "state", "published", "unchanged", "ignored", "written_at")
-    names: dict[str, str] = {**how.columns}
+    names = {str(one): name for one, name in how.columns.items()}
     theirs = {one: names.get(one, one) for one in ours}
     missing = [theirs[one] for one in (*NEEDED, *how.columns) if theirs.get(one) not in there]
     if missing:
