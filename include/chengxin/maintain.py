@@ -1,39 +1,109 @@
-"""Looks after what the other stages leave: is the chain of acts whole, does every data file belong to a snapshot?"""
+"""Looks after what the other stages leave: is the ledger as it was written, do the lake's files belong to snapshots?"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from chengxin.errors import ChengxinError
 from chengxin.settings import House
 from chengxin.tables import TABLES
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from chengxin.ledger.acts import Head
+
+SHOWN = 20
+"""Faults that an error's text names; `chengxin verify` names them all."""
+
 
 class ChainBrokenError(ChengxinError):
-    """An act was changed, removed or slipped in afterwards."""
+    """A row of the ledger was changed, removed or slipped in afterwards."""
 
     cause = "chain"
 
 
-def verify_chain(house: House) -> dict[str, object]:
-    """Recomputes the chain of acts.
+def verify_chain(house: House, known: Sequence[Head] = ()) -> dict[str, object]:
+    """Recomputes the chain of acts, and compares the messages with it.
+
+    Args:
+        house: where the ledger is.
+        known: heads from operators' mails. Those of which the ledger itself kept the mail are compared anyway.
 
     Returns:
         `acts`: how many there are; `head`: the hash of the newest, to be compared with the one in an operators' mail.
 
     Raises:
-        ChainBrokenError: an act does not fit.
+        ChainBrokenError: something is not as it was written; the message says what.
     """
     from chengxin.ledger import acts
 
+    faults = ledger_faults(house, known)
     with house.ledger.begin() as session:
-        verdict = acts.verify(session)
-    if verdict.broken_at is not None:
+        head = acts.head(session)
+    if faults:
+        more = f"; and {len(faults) - SHOWN} more: see `chengxin verify`" if len(faults) > SHOWN else ""
         raise ChainBrokenError(
-            f"act {verdict.broken_at} does not fit its chain",
-            where="table act of the ledger",
-            why="it, or the one before it, was changed or removed after it was written",
+            f"{'; '.join(faults[:SHOWN])}{more}",
+            where="the ledger",
+            why="rows were changed, removed or slipped in after they were written",
             remedy="keep the ledger as it is, and compare it with the last backup and with the heads in the mails",
         )
-    return {"acts": verdict.length, "head": verdict.head}
+    return {"acts": head.seq, "head": head.hash}
+
+
+def ledger_faults(house: House, known: Sequence[Head] = ()) -> list[str]:
+    """Everything in the ledger that is not as it was written, in words, acts first."""
+    from chengxin.ledger import acts
+
+    with house.ledger.begin() as session:
+        verdict = acts.verify(session, [*known, *_mailed_heads(session)])
+        return [*map(str, verdict.faults), *_message_faults(session)]
+
+
+def _mailed_heads(session: Session) -> list[Head]:
+    """The heads that went out in operators' mails, as the ledger remembers them."""
+    from sqlalchemy import select
+
+    from chengxin.ledger.acts import Head
+    from chengxin.ledger.messages import Message
+
+    details = session.scalars(select(Message.detail).where(Message.role == "operator", Message.kind == "report"))
+    return [Head(int(detail["acts"]), str(detail["head"])) for detail in details if detail.get("acts")]
+
+
+def _message_faults(session: Session) -> list[str]:
+    """Messages that no act planned, acts whose message is gone, bytes that are not those that were planned."""
+    import hashlib
+
+    from sqlalchemy import select
+
+    from chengxin.ledger.acts import Act
+    from chengxin.ledger.messages import Message, MessageBody
+
+    planned = set(
+        session.execute(select(Act.subject, Act.payload_sha256).where(Act.kind == "message.planned")).tuples()
+    )
+    rows = session.execute(select(Message.id, Message.key, Message.body_sha256).order_by(Message.id)).tuples().all()
+    faults = [
+        f"message {number} was inserted or changed: no act says that it was planned so"
+        for number, key, sha256 in rows
+        if (key, sha256) not in planned
+    ]
+    gone = sorted({key for key, _ in planned} - {key for _, key, _ in rows})
+    faults += [f"message with key {key} was removed" for key in gone]
+    bodies = session.execute(
+        select(Message.id, Message.body_sha256, MessageBody.content)
+        .join(MessageBody, MessageBody.message_id == Message.id)
+        .order_by(Message.id)
+        .execution_options(yield_per=200)
+    )
+    return faults + [
+        f"the bytes of message {number} were changed"
+        for number, sha256, content in bodies
+        if hashlib.sha256(content).hexdigest() != sha256
+    ]
 
 
 def orphans(house: House) -> dict[str, int]:
