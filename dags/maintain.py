@@ -1,17 +1,19 @@
 """
 ## What it does
-Recomputes the chain of acts in the ledger, and counts data files of the lake that no snapshot names. A broken chain
-fails the run; stray files are only counted.
+Recomputes the chain of acts in the ledger and compares the messages with it; clears what has had its time (repaired,
+withdrawn and expired facts, raw files past their contract's `keep`, stored messages, data docs, logs: see
+`include/retention.yml`); merges the lake's small files, ends old snapshots and removes files that no snapshot names.
+A ledger that is not as it was written fails the run at once, and nothing is cleared.
 
 ## Who reads the result
-The operators, by the failure notice and the tasks' results. The head of the chain is compared with the one in the
-daily report.
+The operators, by the failure notice and the tasks' results. The head of the chain is compared with the ones in the
+daily reports.
 
 ## Kind
 *now*.
 
 ## How to rerun
-Clear the run, or trigger the DAG. It changes nothing.
+Clear the run, or trigger the DAG. What is cleared already is not cleared twice.
 
 ## What not to clear
 Nothing. A broken chain is not mended by a rerun: keep the ledger as it is and ask why.
@@ -19,20 +21,20 @@ Nothing. A broken chain is not mended by a rerun: keep the ledger as it is and a
 
 from airflow.sdk import dag, task
 
-from chengxin.dagtools import HOUSE, house, schedule
+from chengxin.dagtools import HOUSE, as_of, house, schedule
 
 SUNDAY_MORNING = "0 5 * * 0"
 
 
 @dag(
-    description="维护：核对台账哈希链，清点湖中无主文件",
+    description="维护：核对台账，清除到期内容，整理湖中文件",
     schedule=schedule(SUNDAY_MORNING),
     tags=["stage:maintain", "kind:now"],
     doc_md=__doc__,
     **HOUSE,
 )
 def maintain():
-    """The ledger's chain, the lake's strays."""
+    """The ledger's chain, retention, the lake's files."""
 
     @task
     def verify_chain():
@@ -41,13 +43,18 @@ def maintain():
         return stage.verify_chain(house())
 
     @task
-    def count_orphans():
-        from chengxin import maintain as stage
+    def clear_expired(**context):
+        from chengxin import retention
 
-        return stage.orphans(house())
+        return retention.run(house(), as_of(context))
 
-    verify_chain()
-    count_orphans()
+    @task
+    def tidy_lake():
+        from chengxin import upkeep
+
+        return upkeep.tidy(house())
+
+    verify_chain() >> clear_expired() >> tidy_lake()
 
 
 maintain()

@@ -69,9 +69,25 @@ def test_the_stages_by_hand(chengxin: Call, tmp_path: Path) -> None:
     assert rehearsed.status == 0, rehearsed
     assert list(tmp_path.glob(f"var/dry-run/{DAY}/*.eml"))
 
-    looked_after = chengxin("maintain")
+    replayed = chengxin("replay", "--as-of", DAY, "--reason", "抽查")
+    assert replayed.status == 0, replayed
+    assert "identical" in replayed.out
+
+    exported = chengxin("export", "--from", DAY, "--to", DAY, "--out", str(tmp_path / "bundle.zip"))
+    assert exported.status == 0, exported
+    assert (tmp_path / "bundle.zip").stat().st_size > 10_000
+
+    verified = chengxin("verify")
+    assert verified.status == 0, verified
+    assert "2 acts" in verified.out
+    assert "as written" in verified.out
+    cut = chengxin("verify", "--head", f"7:{'0' * 64}")
+    assert cut.status == 1
+    assert "act 7 was removed" in cut.out
+
+    looked_after = chengxin("maintain", "--as-of", DAY)
     assert looked_after.status == 0, looked_after
-    assert "acts 0" in looked_after.out
+    assert "acts 2" in looked_after.out
 
     listed = chengxin("sources")
     assert listed.status == 0, listed

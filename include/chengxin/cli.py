@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from chengxin.auditor_cli import register as register_auditor_commands
 from chengxin.clock import beijing_date
 from chengxin.errors import ChengxinError, ConfigError, ConnectionNotFoundError
 from chengxin.mail_cli import register as register_mail_commands
@@ -46,6 +47,7 @@ policy.command()(policy_commands.diff)
 policy.command()(policy_commands.docs)
 app.add_typer(policy, name="policy")
 register_source_commands(app)
+register_auditor_commands(app)
 register_mail_commands(app)
 
 AsOf = Annotated[
@@ -131,11 +133,20 @@ def explain(
     id_prefix: Annotated[str, typer.Argument(metavar="ID", help="An advice or finding id, or its first characters")],
     viewer: Annotated[str, typer.Option(help="Code of the department that asks; it decides what is masked")] = OPERATOR,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON")] = False,
+    pdf: Annotated[Path | None, typer.Option(dir_okay=False, help="Write one page for the file, in Chinese")] = None,
 ) -> None:
     """Say why: facts, rule, clause, parameters, the other reading, raw file and row."""
     from chengxin import evidence
 
-    explanation = evidence.explain(House.from_environment(), id_prefix, viewer)
+    house = House.from_environment()
+    explanation = evidence.explain(house, id_prefix, viewer)
+    if pdf is not None:
+        from chengxin import evidence_pdf
+        from chengxin.warn import words
+
+        pdf.write_bytes(evidence_pdf.render(explanation, words.load(house, words.district_of(house))))
+        typer.echo(pdf)
+        return
     typer.echo(explanation.to_json() if as_json else str(explanation))
 
 
@@ -267,13 +278,15 @@ def docs() -> None:
 
 
 @app.command()
-def maintain() -> None:
-    """Verify the ledger's chain of acts, and count stray files of the lake."""
+def maintain(as_of: AsOf = None) -> None:
+    """Verify the ledger, clear what has had its time, merge and sweep the lake's files."""
     from chengxin import maintain as stage
+    from chengxin import retention, upkeep
 
     house, console = House.from_environment(), _console()
     console.print(_counts(stage.verify_chain(house)))
-    console.print("stray files:", _counts(stage.orphans(house)) or "none")
+    console.print("cleared:", _counts(retention.run(house, _day(house, as_of))))
+    console.print("lake:", _counts(upkeep.tidy(house)) or "in order")
 
 
 def _root() -> Path:

@@ -19,7 +19,7 @@ for), and a failed run is told to the operators, never to a department.
 | DAG | what | when | tasks | reads | updates |
 |---|---|---|---|---|---|
 """
-STAGES = ("stage:harvest", "stage:check", "stage:warn", "stage:watch", "stage:maintain")
+STAGES = ("stage:harvest", "stage:check", "stage:warn", "stage:watch", "stage:maintain", "stage:replay")
 
 
 def load(folder: Path) -> dict[str, DAG]:

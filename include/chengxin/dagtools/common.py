@@ -24,6 +24,7 @@ TAGS = frozenset(
         "stage:warn",
         "stage:watch",
         "stage:maintain",
+        "stage:replay",
         # now: speaks for the state of the world at the run; interval: speaks for a stretch of time.
         "kind:now",
         "kind:interval",
