@@ -189,7 +189,7 @@ class TestAdvice:
         )
         mail = _go(office, DAY, catcher)["zjj"]
         assert body(mail).count("判断") == body(mail, "html").count("判断") == 1
-        assert "（至 2026-06-02）（按5月30日（截止日）判断）" in body(mail)
+        assert "M1 · 按5月30日（截止日）判断" in body(mail)
 
 
 def test_answers_are_acts(office: House, scene: Scene, catcher: Catcher) -> None:
