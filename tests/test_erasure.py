@@ -30,6 +30,7 @@ from chengxin.settings import House
 from chengxin.suppression import condition
 from tests.conftest import NOW
 from tests.factlake import FactLake, codes, day
+from tests.test_harvest import CODES, Source, entry, matter, who
 
 MONDAY = day("2026-06-15")
 TUESDAY = MONDAY + timedelta(days=1)
@@ -244,14 +245,33 @@ class TestTime:
             assert [json.loads(body)["raw_files"] for body in session.scalars(select(ActBody.content))] == [1]
 
 
-def test_what_was_erased_is_left_aside_when_it_comes_again(house: House, lake: FactLake) -> None:
-    erasure.subject(house, GONE, "officer", "申请第1号")
-    listed = suppression.erased(house)
-    connection = engine.connect()
-    connection.con.register("erased", listed)
-    rows = pa.table({"natural_key": [GONE, STAYS, "new"], "uscc": [GONE, STAYS, GONE]})
-    connection.con.register("incoming", rows)
-    found = connection.con.execute(
-        f"SELECT natural_key FROM incoming WHERE {condition('subject', ['uscc'], 'subject_registry')} ORDER BY 1"
-    ).fetchall()
-    assert found == [(GONE,), ("new",)]
+class TestComingAgain:
+    """What was erased is left aside by the next harvest, and the sum of records still holds."""
+
+    def test_a_subject_that_is_still_at_its_sources(self, house: House, tmp_path: Path) -> None:
+        source = Source(house, tmp_path / "source")
+        rows = [entry(number) for number in range(6)]
+        matters = [matter(1, who(1), who(2)), matter(2, who(3))]
+        source.run(MONDAY, rows)
+        source.run(MONDAY, matters, "matters_in")
+        # Its page of each source is a raw file, and goes as a whole.
+        done = erasure.subject(source.house, CODES[1], "officer", "申请第2号")
+        assert done["raw_files"] == 2
+        assert holding(house.var, CODES[1], "测试1公司") == []
+        again = source.run(TUESDAY, [*rows, entry(1, no="第99号")])
+        assert (again["harvested"], again["published"], again["unchanged"], again["ignored"]) == (7, 0, 5, 2)
+        assert source.detail(again)["ignored"] == {"erased": 2}
+        assert CODES[1] not in {row["uscc"] for row in source.state(TUESDAY).values()}
+        source.run(TUESDAY, matters, "matters_in")
+        assert {row["uscc"] for row in source.state(TUESDAY, "applicant").values()} == {CODES[2], CODES[3]}
+
+    def test_a_repaired_record_under_any_source(self, house: House, lake: FactLake) -> None:
+        record = {"record_no": "W1", "uscc": STAYS, "repaired_on": MONDAY}
+        lake.put("credit_record", MONDAY, [record])
+        retention.run(house, TUESDAY)
+        connection = engine.connect()
+        connection.con.register("erased", suppression.erased(house))
+        incoming = {"natural_key": ["a", "b", "c"], "uscc": [STAYS, STAYS, OTHER], "record_no": ["W1", "W2", "W1"]}
+        connection.con.register("incoming", pa.table(incoming))
+        test = condition("credit_record", ["uscc", "record_no"], "another_source")
+        assert connection.con.execute(f"SELECT natural_key FROM incoming WHERE {test}").fetchall() == [("a",)]
