@@ -7,6 +7,7 @@ more bytes than any list of ours needs refuse the archive as a whole: its sender
 from __future__ import annotations
 
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -30,7 +31,8 @@ MAX_RATIO = 1_000
 _CHUNK = 1 << 20
 _UTF8_FLAG, _LOCKED_FLAG = 0x800, 0x1
 _UNREADABLE = (
-    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, OSError,
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, ValueError, LookupError,
+    OverflowError, OSError,
 )  # fmt: skip
 
 Reader = Callable[[Raw], Iterator[pa.RecordBatch]]
@@ -77,7 +79,7 @@ def _members(book: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInfo]:
     members: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
         name = _name(info)
-        if info.is_dir():
+        if name.endswith("/"):
             continue
         windows = PureWindowsPath(name)
         parts = {*PurePosixPath(name).parts, *windows.parts}

@@ -8,6 +8,7 @@ as its own text, with a `_problem`. A heading that is merged over several rows n
 from __future__ import annotations
 
 import re
+import struct
 import warnings
 import zipfile
 import zlib
@@ -46,8 +47,8 @@ LAST_ROW = 1_048_576
 """Rows of a sheet, by the format's own limit; a row that says it is the billionth would come after empty ones."""
 
 _UNREADABLE = (
-    zipfile.BadZipFile, InvalidFileException, ParseError, zlib.error, EOFError, RuntimeError, NotImplementedError,
-    KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, DefusedXmlException,
+    zipfile.BadZipFile, struct.error, InvalidFileException, ParseError, zlib.error, EOFError, RuntimeError,
+    NotImplementedError, KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, DefusedXmlException,
 )  # fmt: skip
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]+[0-9]+:[A-Z]+[0-9]+)"')
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
