@@ -34,7 +34,7 @@ from chengxin.ledger import answers
 from chengxin.ledger.messages import Message
 from chengxin.settings import House
 from chengxin.warn.answered import LABELS, spelt
-from chengxin.warn.links import signer
+from chengxin.warn.links import Named, signer
 from chengxin.warn.words import district_of
 
 PATH = "/answers"
@@ -78,11 +78,15 @@ def app(house: House) -> FastAPI:
         answer.headers.update(_HEADERS)
         return answer
 
-    def addressed(session: Session, token: str) -> Message | None:
-        """The message that a token names, if the token may still be used."""
+    def named_by(token: str) -> Named | None:
+        """What a token of ours names, before the ledger is asked: what is none of ours costs it nothing."""
         named = reader.read(token)
         if named is None or named.mode == "rehearsal" or named.department not in district.departments:
             return None
+        return named
+
+    def addressed(session: Session, named: Named) -> Message | None:
+        """The message that a token names, if the token may still be used."""
         message: Message | None = session.scalar(
             select(Message).where(
                 Message.mode == named.mode,
@@ -103,8 +107,11 @@ def app(house: House) -> FastAPI:
         return newest or message.as_of
 
     def show(token: str, fault: str = "", status: int = 200) -> Response:
+        named = named_by(token)
+        if named is None:
+            return _page("answers_refused.html.j2", 404, {})
         with house.ledger.begin() as session:
-            message = addressed(session, token)
+            message = addressed(session, named)
             if message is None:
                 return _page("answers_refused.html.j2", 404, {})
             given = answers.of_message(session, message.id)
@@ -126,8 +133,11 @@ def app(house: House) -> FastAPI:
         return _page("answers_page.html.j2", status, context)
 
     def take(token: str, form: Mapping[str, str]) -> Response:
+        named = named_by(token)
+        if named is None:
+            return _page("answers_refused.html.j2", 404, {})
         with house.ledger.begin() as session:
-            message = addressed(session, token)
+            message = addressed(session, named)
             if message is None:
                 return _page("answers_refused.html.j2", 404, {})
             asked = _asked(form, today(session, message), message)
