@@ -5,6 +5,8 @@
 (b) Real tender notices become pending 建设工程招投标 matters. Their bidders, resolved by exact name where that is
     unique, are checked against a real bad-behaviour list and real grades, as of each notice's publication date.
 
+(c) The traps that the data's description states are looked for in what the contracts made of the files, and counted.
+
 Every row of every file is brought to one outcome, and the sums are held. What is printed and kept are numbers only:
 no name and no code of a real enterprise leaves the run folder.
 """
@@ -25,7 +27,7 @@ import ibis
 from rich.console import Console
 from rich.table import Table
 
-from chengxin import check, connections, districts, engine, harvest, identity
+from chengxin import check, connections, districts, engine, harvest, identity, trial_traps
 from chengxin.clock import BEIJING
 from chengxin.connections import Connection
 from chengxin.errors import ConfigError, SumError
@@ -78,7 +80,8 @@ def run(house: House, data: Path, console: Console) -> dict[str, Any]:
         ConfigError: the folder or one of its files is missing.
         SumError: a row of a file reached no outcome, or two.
     """
-    missing = [name for name in ("enterprise_licheng.csv", *FILES.values()) if not (data / f"{name}.gz").is_file()]
+    files = {"enterprise_licheng.csv", *FILES.values(), *trial_traps.OWN.values()}
+    missing = [name for name in files if not (data / f"{name}.gz").is_file()]
     if missing:
         raise ConfigError(
             f"not in the data folder: {', '.join(sorted({f'{name}.gz' for name in missing}))}",
@@ -89,12 +92,17 @@ def run(house: House, data: Path, console: Console) -> dict[str, Any]:
     shutil.rmtree(var, ignore_errors=True)
     register = _register(replace(house, var=var / "register"), data)
     tenders = _tenders(replace(house, var=var / "tenders"), data)
-    for part in (register, tenders):
+    traps = _traps(replace(house, var=var / "traps"), replace(house, var=var / "tenders"), data)
+    for part in (register, tenders, traps):
         _hold_sums(part["lines"])
-    _print(console, register, tenders)
+    _print(console, register, tenders, traps)
     summary = {
         name: {**part, "lines": [vars(line) for line in part["lines"]]}
         for name, part in (("register", register), ("tenders", tenders))
+    }
+    summary["traps"] = {
+        "lines": [vars(line) for line in traps["lines"]],
+        "found": [vars(found) for found in traps["found"]],
     }
     (var / "summary.json").write_text(json.dumps(summary, ensure_ascii=False, indent=2, default=dict), "utf-8")
     return summary
@@ -151,6 +159,22 @@ def _tenders(house: House, data: Path) -> dict[str, Any]:
         harvest.run(house, source, TENDER_DAY)
     counts = check.run(house, TENDER_DAY)
     return {"lines": lines, "advice": counts["advice"], "bidders": _bidders(house), "reasons": _reasons(house)}
+
+
+def _traps(house: House, tenders: House, data: Path) -> dict[str, Any]:
+    """Part (c): the files that no other part reads, and the traps of all of them."""
+    house, runs = trial_traps.harvest_own(house, data, REGISTER_DAY)
+    lines = [_line(file, _rows(data / f"{file}.gz"), runs[source], house) for source, file in trial_traps.OWN.items()]
+    tenders = replace(tenders, include=tenders.var / "include")
+    return {
+        "lines": lines,
+        "found": trial_traps.count(
+            {
+                **dict.fromkeys(trial_traps.OWN, (house, REGISTER_DAY)),
+                **dict.fromkeys(FILES, (tenders, TENDER_DAY)),
+            }
+        ),
+    }
 
 
 def _assume(house: House, drop: Path) -> None:
@@ -229,11 +253,11 @@ def _hold_sums(lines: Iterable[Line]) -> None:
             )
 
 
-def _print(console: Console, register: Mapping[str, Any], tenders: Mapping[str, Any]) -> None:
+def _print(console: Console, register: Mapping[str, Any], tenders: Mapping[str, Any], traps: Mapping[str, Any]) -> None:
     table = Table(title="Every row of every file", caption="rows = published + unchanged + rejected + ignored")
     for heading in ("file", "contract", "rows", *COUNTS[1:], "why not"):
         table.add_column(heading, justify="left" if heading in ("file", "contract", "why not") else "right")
-    for line in (*register["lines"], *tenders["lines"]):
+    for line in (*register["lines"], *tenders["lines"], *traps["lines"]):
         why = "; ".join(f"{reason} {n:,}" for reason, n in {**line.rejected, **line.ignored}.items())
         counts = [f"{line.counts[name]:,}" for name in COUNTS[1:]]
         table.add_row(line.file, line.source, f"{line.rows:,}", *counts, why)
@@ -244,11 +268,18 @@ def _print(console: Console, register: Mapping[str, Any], tenders: Mapping[str, 
         ("(b) advice to bidders, as of each notice's publication", tenders["advice"]),
         ("(b) … with reasons", tenders["reasons"]),
     ):
-        table = Table(title=title, title_justify="left", show_header=False)
+        console.print(f"\n[bold]{title}[/]")
+        table = Table(show_header=False)
         for name, n in numbers.items():
             table.add_row(str(name), f"{n:,}")
         table.add_row("total", f"{sum(numbers.values()):,}", style="bold")
         console.print(table)
+    console.print("\n[bold](c) the traps that the data's description states[/]")
+    table = Table("contract", "trap", "stated", "found")
+    for found in traps["found"]:
+        stated = "—" if found.stated is None else f"{found.stated:,}"
+        table.add_row(found.source, found.what, stated, f"{found.found:,}")
+    console.print(table)
     console.print(
         "Assumptions of (b): the platform that published the grades counts as a filed agency, and a published grade "
         "may be read. The grades are of one day, so notices before it find no grade in force."

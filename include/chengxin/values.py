@@ -113,7 +113,8 @@ def money(column: pa.Array, unit: str) -> tuple[pa.Array, Problems]:
         amount = pc.cast(column, wide)
     except pa.ArrowInvalid:
         text = _plain(pc.replace_substring_regex(pc.utf8_normalize(column, form="NFKC"), r"^(人民币|[¥¥])\s*", ""))
-        shape = pc.extract_regex(text, r"^(?P<amount>[^万元]*?)\s*(?P<unit>万元|万|元)?(?:人民币)?$")
+        text = pc.replace_substring_regex(text, r"\((万元|万|元)(?:人民币)?元?\)$", r"\1")
+        shape = pc.extract_regex(text, r"^(?P<amount>[^万元]*?)\s*(?P<unit>万元|万|元)?(?:人民币元?)?$")
         own = pc.fill_null(pc.struct_field(shape, "unit"), "")
         amount_text = pc.if_else(pc.is_valid(shape), pc.struct_field(shape, "amount"), text)
         readable = pc.fill_null(pc.match_substring_regex(amount_text, _NUMBER), False)
