@@ -170,7 +170,8 @@ def _faults(
         if hit:
             boxes = sorted({district.departments[mail.department].name for mail in hit})
             label = words.mail.message_states[state]
-            hint = "，不会自动重发，查实后用chengxin outbox settle定夺" if state == "unknown" else f"：{hit[0].last_error}"
+            ours = "，不会自动重发，查实后用chengxin outbox settle定夺"
+            hint = ours if state == "unknown" else f"：{hit[0].last_error}"
             faults.append(f"邮件{label}{len(hit)}封（{_named(boxes)}）{hint}")
     waiting = sum(mail.state in ("planned", "sending") for mail in mails)
     if waiting and mode != "rehearsal":
