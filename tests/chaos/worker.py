@@ -3,7 +3,7 @@
 Everything is imported once, then each stage runs in a fork, which costs a tenth of a fresh process. Requests come as
 JSON lines on standard input, one answer each goes to standard output:
 
-    {"stage": "harvest", "name": "matters", "day": "2026-06-15", "kill": {"step": 812}}
+    {"stage": "harvest", "name": "matters", "day": "2026-06-15", "var": "…/shaken/var", "kill": {"step": 812}}
     {"outcome": "killed", "steps": null, "seconds": 0.41, "value": null, "error": null}
 
 `kill` is null, `{"step": n}` (the child ends itself by SIGKILL at its n-th touch of the outside: a file opened, renamed
@@ -37,6 +37,10 @@ TOUCHES = ("open", "os.", "shutil.", "socket.", "fcntl.", "sqlite3.", "tempfile.
 """Audit events of the interpreter that count."""
 
 
+Stages = dict[str, Callable[[date, str, Path], Any]]
+"""Stage → what runs it, for a day, a source or department, and a house's folder."""
+
+
 class Steps:
     """Counts touches of the outside, and dies at one of them: that is where an order of writes matters."""
 
@@ -67,7 +71,7 @@ def main() -> None:
         answers.flush()
 
 
-def _stages(settings: dict[str, str]) -> dict[str, Callable[[date, str], Any]]:
+def _stages(settings: dict[str, str]) -> Stages:
     import pyiceberg.catalog.sql
     import pyiceberg.io.pyarrow  # noqa: F401
 
@@ -86,10 +90,10 @@ def _stages(settings: dict[str, str]) -> dict[str, Callable[[date, str], Any]]:
     from chengxin.clock import BEIJING
     from chengxin.settings import House
 
-    def house(day: date) -> House:
+    def house(day: date, var: Path) -> House:
         return House(
             root=Path(settings["root"]),
-            var=Path(settings["var"]),
+            var=var,
             include=Path(settings["include"]),
             district="370112",
             mode="sandbox",
@@ -99,14 +103,14 @@ def _stages(settings: dict[str, str]) -> dict[str, Callable[[date, str], Any]]:
         )
 
     return {
-        "harvest": lambda day, name: harvest.run(house(day), name, day),
-        "check": lambda day, _: check.run(house(day), day),
-        "plan": lambda day, _: warn.plan(house(day), day),
-        "send": lambda day, name: warn.send(house(day), day, name),
+        "harvest": lambda day, name, var: harvest.run(house(day, var), name, day),
+        "check": lambda day, _, var: check.run(house(day, var), day),
+        "plan": lambda day, _, var: warn.plan(house(day, var), day),
+        "send": lambda day, name, var: warn.send(house(day, var), day, name),
     }
 
 
-def _answer(stages: dict[str, Callable[[date, str], Any]], wish: dict[str, Any]) -> dict[str, Any]:
+def _answer(stages: Stages, wish: dict[str, Any]) -> dict[str, Any]:
     kill = wish["kill"] or {}
     reading, writing = os.pipe()
     started = time.monotonic()
@@ -127,12 +131,12 @@ def _answer(stages: dict[str, Callable[[date, str], Any]], wish: dict[str, Any])
     return {**json.loads(said), "seconds": seconds}
 
 
-def _run(stages: dict[str, Callable[[date, str], Any]], wish: dict[str, Any], last: int | None, writing: int) -> None:
+def _run(stages: Stages, wish: dict[str, Any], last: int | None, writing: int) -> None:
     steps = Steps(last)
     steps.start()
     said: dict[str, Any] = {"outcome": "done", "value": None, "error": None}
     try:
-        said["value"] = stages[wish["stage"]](date.fromisoformat(wish["day"]), wish["name"])
+        said["value"] = stages[wish["stage"]](date.fromisoformat(wish["day"]), wish["name"], Path(wish["var"]))
     except BaseException as error:
         said |= {"outcome": "failed", "error": f"{type(error).__name__}: {error}"}
     counted = steps.count
