@@ -1,10 +1,11 @@
 """A process that plans and sends in children of its own, and kills them: `python -m tests.warn.mailworker <settings>`.
 
 Everything is imported once; each run is a fork, which is a process like any other to the ledger, the mail server and
-`/proc`. Requests come as JSON lines on standard input, one answer each goes out:
+`/proc`. Requests come as JSON lines on standard input, a list of runs that go on at the same time; one list of
+outcomes goes out:
 
-    {"plan": false, "day": "2026-06-15", "kill": 0.12, "step": null}
-    {"outcome": "killed"}
+    [{"plan": false, "day": "2026-06-15", "kill": 0.12, "step": null}]
+    ["killed"]
 
 `kill` is seconds after the start, or null; `step` is the number of the step before which the process ends itself, or
 null: a step is the beginning or the end of a claim, a delivery or a record. `outcome` is `killed`, `done`, `waits`
@@ -19,7 +20,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from chengxin.clock import BEIJING
 from chengxin.connections import Connection
 from chengxin.ledger import outbox
 from chengxin.settings import House
-from chengxin.warn import planning, sending, smtp  # noqa: F401 (imported before the forks)
+from chengxin.warn import sending, smtp  # noqa: F401 (before the forks)
 
 PLAIN: dict[str, Any] = {"disable_ssl": True, "disable_tls": True, "timeout": 5}
 
@@ -37,36 +37,46 @@ PLAIN: dict[str, Any] = {"disable_ssl": True, "disable_tls": True, "timeout": 5}
 def main() -> None:
     """Serves requests until standard input ends."""
     settings = json.loads(sys.argv[1])
+    if settings["plans"]:
+        from chengxin.warn import planning  # noqa: F401 (before the forks, and only where it is needed)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
-        print(json.dumps({"outcome": _one(settings, json.loads(line))}), file=answers, flush=True)
+        print(json.dumps(_together(settings, json.loads(line))), file=answers, flush=True)
 
 
-def _one(settings: dict[str, Any], request: dict[str, Any]) -> str:
+def _together(settings: dict[str, Any], runs: list[dict[str, Any]]) -> list[str]:
+    children = [_start(settings, run) for run in runs]
+    # Only once all are there: a fork and threads do not go together.
+    timers = [
+        threading.Timer(run["kill"], os.kill, (child, signal.SIGKILL))
+        for run, (child, _) in zip(runs, children, strict=True)
+        if run["kill"] is not None
+    ]
+    for timer in timers:
+        timer.start()
+    said = []
+    for _, read in children:
+        with os.fdopen(read, "rb") as pipe:
+            said.append(pipe.read().decode())
+    for timer in timers:
+        timer.cancel()
+        timer.join()
+    # Left as zombies until now: those who were killed early counted as dead all the same.
+    ends = [os.waitpid(child, 0)[1] for child, _ in children]
+    return ["killed" if os.WIFSIGNALED(end) else words for end, words in zip(ends, said, strict=True)]
+
+
+def _start(settings: dict[str, Any], run: dict[str, Any]) -> tuple[int, int]:
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(read)
-        os.write(write, _work(settings, request).encode())
+        os.write(write, _work(settings, run).encode())
         os._exit(0)
     os.close(write)
-    if request["kill"] is not None:
-        threading.Timer(request["kill"], _kill, (child,)).start()
-    with os.fdopen(read, "rb") as pipe:
-        said = pipe.read().decode()
-    # Left as a zombie for a moment, it must count as dead already.
-    time.sleep(0.01)
-    _, status = os.waitpid(child, 0)
-    return "killed" if os.WIFSIGNALED(status) else said
-
-
-def _kill(child: int) -> None:
-    try:
-        os.kill(child, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+    return child, read
 
 
 def _die_at(last: int) -> None:

@@ -13,9 +13,8 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from email import message_from_bytes
@@ -28,9 +27,10 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from sqlalchemy import create_engine, func, select, text
 
 from chengxin import warn
-from chengxin.ledger import acts
+from chengxin.ledger import acts, outbox
 from chengxin.ledger.acts import Act
 from chengxin.ledger.messages import Message
+from chengxin.ledger.outbox import Draft
 from chengxin.settings import House
 from chengxin.warn.words import district_of
 
@@ -106,44 +106,41 @@ class Judge(Catcher):
         return await super().handle_DATA(server, session, envelope)
 
 
-class Worker:
-    """A process of `mailworker`."""
+class Workers:
+    """A process of `mailworker`; it starts while the test goes on."""
 
-    def __init__(self, house: House, port: int) -> None:
-        settings = {"root": str(ROOT), "var": str(house.var), "ledger": house.ledger_url, "port": port}
+    def __init__(self, house: House, port: int, *, plans: bool = False) -> None:
+        settings = {
+            "root": str(ROOT), "var": str(house.var), "ledger": house.ledger_url, "port": port, "plans": plans
+        }  # fmt: skip
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.warn.mailworker", json.dumps(settings)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
         )  # fmt: skip
         self._ready = False
 
-    def ask(self, day: date, *, plan: bool = False, kill: float | None = None, step: int | None = None) -> str:
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(60)
+
+    def run(self, day: date, runs: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Several runs at the same time; what became of each."""
         assert self._process.stdin is not None
         if not self._ready:
             assert self._answer() == "ready"
             self._ready = True
-        request = {"plan": plan, "day": day.isoformat(), "kill": kill, "step": step}
-        self._process.stdin.write(json.dumps(request) + "\n")
+        asked = [{"plan": False, "day": day.isoformat(), "kill": None, "step": None, **run} for run in runs]
+        self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
-        return str(json.loads(self._answer())["outcome"])
+        return [str(outcome) for outcome in json.loads(self._answer())]
 
     def _answer(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
-
-    def end(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(30)
-
-
-@contextmanager
-def workers(house: House, port: int, count: int) -> Iterator[list[Worker]]:
-    with ExitStack() as stack:
-        started = [Worker(house, port) for _ in range(count)]
-        for worker in started:
-            stack.callback(worker.end)
-        yield started
 
 
 def verdict(house: House, judge: Judge) -> Counter[str]:
@@ -200,18 +197,34 @@ def _home(house: House, judge: Judge, url: str = "") -> House:
     return replace(house, mode="sandbox", ledger_url=url, connections=judge.connection)
 
 
-@pytest.mark.parametrize("seed", range(2))
+def _waiting(office: House, day: date, count: int) -> None:
+    """So many small messages wait in the outbox, as if planned for that day."""
+    drafts = []
+    for number in range(count):
+        key = f"{day.isoformat()}-{number}"
+        content = f"Message-ID: <{key}@licheng.example>\r\nSubject: {key}\r\n\r\n.{key}\r\n".encode()
+        drafts.append(
+            Draft(
+                key=key, mode="sandbox", district="370112", department="zjj", recipient="zjj@licheng.example",
+                role="unit", kind="advice", matter="advice", stage="", fingerprint="", as_of=day, subject=key,
+                header_id=f"<{key}@licheng.example>", thread="", content=content,
+            )
+        )  # fmt: skip
+    with office.ledger.begin() as session:
+        outbox.put(session, office.clock(), drafts)
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_every_message_of_a_bad_day_is_accounted_for(house: House, seed: int) -> None:
     with judged(seed, slow=0) as judge:
         office = _home(house, judge)
-        _news(Scene(office), DAY, seed)
-        warn.plan(office, DAY)
+        _waiting(office, DAY, 60)
         settle(office, judge, DAY)
         states = verdict(office, judge)
         before = len(judge.log)
-        assert warn.plan(office, DAY) == []
         warn.send(office, DAY, None)
         assert len(judge.log) == before
+    assert sum(states.values()) == 60
     assert states["sent"] > states["refused"] + states["unknown"] > 0
 
 
@@ -225,17 +238,14 @@ def _killed(house: House, kills: int, seed: int) -> Counter[str]:
     draw = random.Random(seed)
     with judged(seed) as judge:
         office = _home(house, judge)
-        scene = Scene(office)
         done, number = 0, 0
-        with workers(office, judge.port, 3) as senders, ThreadPoolExecutor(3) as pool:
+        with Workers(office, judge.port) as senders:
             while done < kills:
                 day = DAY + timedelta(days=number)
                 number += 1
-                _news(scene, day, number)
-                warn.plan(office, day)
+                _waiting(office, day, 40)
                 for _ in range(2):
-                    ends = [_end(draw) for _ in senders]
-                    outcomes = list(pool.map(lambda sender, end: sender.ask(day, **end), senders, ends))  # noqa: B023
+                    outcomes = senders.run(day, [_end(draw) for _ in range(3)])
                     assert set(outcomes) <= {"killed", "done", "waits"}, outcomes
                     done += outcomes.count("killed")
                 settle(office, judge, day)
@@ -266,11 +276,11 @@ def test_two_schedulers(house: House, request: pytest.FixtureRequest, database: 
         url = server.format(name)
     with judged(0, calm=True) as judge:
         office = _home(house, judge, url)
-        _news(Scene(office), DAY, 1)
-        with workers(office, judge.port, 2) as both, ThreadPoolExecutor(2) as pool:
-            outcomes = list(pool.map(lambda worker: worker.ask(DAY, plan=True), both))
-            # Who finds the other at work counts what that one has in hand as neither sent nor waiting.
-            assert set(outcomes) <= {"done", "waits"}, outcomes
+        with Workers(office, judge.port, plans=True) as both:
+            _news(Scene(office), DAY, 1)
+            outcomes = both.run(DAY, [{"plan": True}] * 2)
+        # Who finds the other at work counts what that one has in hand as neither sent nor waiting.
+        assert set(outcomes) <= {"done", "waits"}, outcomes
         assert warn.plan(office, DAY) == []
         states = verdict(office, judge)
     assert set(states) == {"sent"}

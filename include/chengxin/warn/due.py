@@ -21,6 +21,8 @@ from chengxin.districts import District
 from chengxin.lake import Lake
 
 KINDS = ("企业", "农民专业合作社", "个体工商户")
+FILED = ("ON_TIME", "LATE", "CORRECTION_TOO_LATE")
+"""Statuses whose report is in."""
 UNROUTED = ""
 """The street of an address that no route fits."""
 
@@ -232,9 +234,7 @@ def _changes(
 ) -> dict[str, Change]:
     """New, filed and gone since each department's last mail."""
     status = engine.as_of(connection, lake, "filing_status", as_of)
-    filed = status.filter(status.report_year == report_year, status.status.isin(["ON_TIME", "LATE"])).select(
-        filed_uscc=status.uscc
-    )
+    filed = status.filter(status.report_year == report_year, status.status.isin(FILED)).select(filed_uscc=status.uscc)
     changes: dict[str, Change] = {}
     for state in dict.fromkeys(since.values()):
         told = [code for code, last in since.items() if last == state]
