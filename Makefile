@@ -69,6 +69,7 @@ bench: setup ## benchmarks with their peers in the same run; writes benchmarks/R
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-bench.txt
 	@$(BIN)/python benchmarks/harvest.py $(BENCH)
 	@$(BIN)/python benchmarks/validate.py $(BENCH)
+	@$(BIN)/python benchmarks/warn.py $(BENCH)
 
 .PHONY: docs
 docs: setup ## write the generated pages (DAGS, POLICY, DATA)
