@@ -56,6 +56,9 @@ def batches(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
             why="a quote that is opened and not closed swallows what follows" if long else str(error)[:120],
             remedy="ask the sender to mend the file",
         ) from None
+    finally:
+        # Arrow reads ahead in a thread of its own: nothing must go on there once we have done.
+        stream.over = True
     if rows.open_quote:
         raise SourceContentError(
             "a quote is opened and never closed",
@@ -70,7 +73,7 @@ class _Stream(io.RawIOBase):
 
     def __init__(self, texts: Iterator[str]) -> None:
         self._texts, self._rest = texts, b""
-        self.quotes, self.nuls = 0, False
+        self.quotes, self.nuls, self.over = 0, False, False
 
     def readable(self) -> bool:
         """Yes."""
@@ -90,6 +93,8 @@ class _Stream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fills the buffer as far as there is something at hand."""
+        if self.over:
+            return 0
         if not self._rest:
             self._rest = self.next_text().encode()
         count = min(len(buffer), len(self._rest))
@@ -140,8 +145,9 @@ class _Rows:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         try:
-            for parsed in self._reader():
-                yield from pieces(self._batch(parsed.columns))
+            with self._reader() as reader:
+                for parsed in reader:
+                    yield from pieces(self._batch(parsed.columns))
         except pa.ArrowInvalid as error:
             if not str(error).startswith("Empty CSV file"):
                 raise
@@ -149,7 +155,7 @@ class _Rows:
         if self._bad or not self.done:
             yield from pieces(self._batch([pa.nulls(0, pa.string()) for _ in self._names]))
 
-    def _reader(self) -> Iterator[pa.RecordBatch]:
+    def _reader(self) -> arrow_csv.CSVStreamingReader:
         places = [str(place) for place in range(len(self._names))]
         return arrow_csv.open_csv(
             io.BufferedReader(self._stream, 1 << 20),

@@ -12,7 +12,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import IO, Any
 from xml.etree.ElementTree import ParseError
@@ -48,7 +48,8 @@ LAST_ROW = 1_048_576
 
 _UNREADABLE = (
     zipfile.BadZipFile, struct.error, InvalidFileException, ParseError, zlib.error, EOFError, RuntimeError,
-    NotImplementedError, KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, DefusedXmlException,
+    NotImplementedError, KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError,
+    DefusedXmlException,
 )  # fmt: skip
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]+[0-9]+:[A-Z]+[0-9]+)"')
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
@@ -56,6 +57,7 @@ _FAR_CELL = re.compile(rb"""<(?:\w+:)?c\s[^>]*?\br\s*=\s*["'][A-Za-z]{4,}""")
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 
 _Row = Sequence[Any]
+_Scan = tuple[set[str], bool]
 
 
 def batches(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
@@ -67,13 +69,13 @@ def batches(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
     """
     where = raw.where
     with raw.open() as file:
-        _check(file, where)
+        scans = _check(file, where)
         done = 0
         try:
             with warnings.catch_warnings():
                 # openpyxl warns of styles and extensions that it leaves out.
                 warnings.simplefilter("ignore", UserWarning)
-                for one in _batches(file, raw.sha256, read, where):
+                for one in _batches(file, raw.sha256, read, where, scans):
                     yield one
                     done += one.num_rows
         except _UNREADABLE as error:
@@ -85,9 +87,11 @@ def batches(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
             ) from None
 
 
-def _batches(file: IO[bytes], sha256: str, read: FilesRead, where: str) -> Iterator[pa.RecordBatch]:
+def _batches(
+    file: IO[bytes], sha256: str, read: FilesRead, where: str, scans: Mapping[str, _Scan]
+) -> Iterator[pa.RecordBatch]:
     sheet = _sheet(file, read, where)
-    merged, formulas = _scan(file, sheet._worksheet_path, where)
+    merged, formulas = scans[sheet._worksheet_path.lstrip("/")]
     rows = sheet.iter_rows(max_row=LAST_ROW, values_only=True)
     head = list(islice(rows, read.header_row))
     names = _headings(head, merged, read.header_row)
@@ -187,7 +191,7 @@ def _headings(head: Sequence[_Row], merged: Iterable[str], header_row: int) -> l
     return names
 
 
-def _scan(file: IO[bytes], path: str, where: str) -> tuple[set[str], bool]:
+def _scan(book: zipfile.ZipFile, path: str, where: str) -> _Scan:
     """The merged areas of a sheet, and whether it has formulas: neither is told by a streaming reader.
 
     Raises:
@@ -195,7 +199,7 @@ def _scan(file: IO[bytes], path: str, where: str) -> tuple[set[str], bool]:
     """
     merged: set[str] = set()
     formulas, tail = False, b""
-    with zipfile.ZipFile(file) as book, book.open(path) as stream:
+    with book.open(path) as stream:
         while chunk := stream.read(1 << 20):
             window = tail + chunk
             # Excel's own limit is 32,767 characters a cell and three letters a column.
@@ -212,7 +216,8 @@ def _scan(file: IO[bytes], path: str, where: str) -> tuple[set[str], bool]:
     return merged, formulas
 
 
-def _check(file: IO[bytes], where: str) -> None:
+def _check(file: IO[bytes], where: str) -> dict[str, _Scan]:
+    """Looks a workbook through before the library, which holds cells and trees whole, sees any of it."""
     head = file.read(8)
     file.seek(0)
     if head.startswith(_OLD_OFFICE):
@@ -243,12 +248,19 @@ def _check(file: IO[bytes], where: str) -> None:
             why="more than any list of ours needs: broken, or made to harm",
             remedy="ask the sender for CSV, or for the list in parts",
         )
+    with zipfile.ZipFile(file) as book:
+        scans = {name: _scan(book, name, where) for name in sizes if _is_sheet(name)}
+    file.seek(0)
+    return scans
+
+
+def _is_sheet(name: str) -> bool:
+    return name.startswith("xl/worksheets/") and name.endswith(".xml")
 
 
 def _is_tree(name: str) -> bool:
-    """Whether a part of a workbook is read as a tree, whole."""
-    streamed = name.endswith("sharedStrings.xml") or "/worksheets/" in f"/{name}"
-    return name.endswith((".xml", ".rels")) and (not streamed or name.endswith(".rels"))
+    """Whether a part of a workbook may be read as a tree, whole."""
+    return not _is_sheet(name) and not name.endswith("sharedStrings.xml") and not name.startswith("xl/media/")
 
 
 def _filled(value: Any) -> bool:
