@@ -69,9 +69,9 @@ def batches(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
     """
     where = raw.where
     with raw.open() as file:
-        scans = _check(file, where)
         done = 0
         try:
+            scans = _check(file, where)
             with warnings.catch_warnings():
                 # openpyxl warns of styles and extensions that it leaves out.
                 warnings.simplefilter("ignore", UserWarning)
