@@ -55,6 +55,7 @@ class Options:
         port: of Airflow's pages; None: any free one.
         parallelism: Airflow tasks at once.
         scheduled: DAGs keep their cron schedules; off, nothing runs but what is triggered.
+        settings: more variables for the house and Airflow's processes, e.g. `CHENGXIN_INCLUDE`.
     """
 
     as_of: date
@@ -66,6 +67,7 @@ class Options:
     port: int | None = None
     parallelism: int = 4
     scheduled: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -169,6 +171,7 @@ def day(options: Options, root: Path, console: Console) -> Iterator[Day]:
         "CHENGXIN_SCHEDULES": "on" if options.scheduled else "off",
         # Tasks run side by side.
         "CHENGXIN_THREADS": "2",
+        **options.settings,
     }
     house = House.from_environment(environment)
     dag_ids = _expected(house)
