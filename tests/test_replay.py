@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from chengxin.ledger.acts import Act, ActBody
 from chengxin.ledger.models import CheckRun, Commit
 from chengxin.rulebook import RulebookError
 from chengxin.settings import House
-from tests.conftest import ROOT
+from tests.conftest import NOW, ROOT
 from tests.factlake import FactLake, codes, day
 
 MONDAY = day("2026-06-15")
-TUESDAY, WEDNESDAY = MONDAY + timedelta(days=1), MONDAY + timedelta(days=2)
+TUESDAY = MONDAY + timedelta(days=1)
+LATE, LATER = MONDAY + timedelta(days=10), MONDAY + timedelta(days=11)
 FIRST, SECOND = codes(1, 2)
 
 
@@ -30,9 +31,8 @@ def entry(code: str, **fields: Any) -> dict[str, Any]:
     return {"uscc": code, "list": "黑名单", "doc_no": f"D{code[-4:]}", "listed_on": day("2026-01-01"), **fields}
 
 
-@pytest.fixture
-def lake(house: House) -> FactLake:
-    """Two applicants, one of them listed; checked on Monday."""
+def facts(house: House) -> FactLake:
+    """Two applicants, one of them listed, everything fresh on Monday."""
     lake = FactLake(house)
     lake.fresh(MONDAY)
     names = {FIRST: "示例甲有限公司", SECOND: "示例乙有限公司"}
@@ -55,7 +55,6 @@ def lake(house: House) -> FactLake:
         ],
     )
     lake.put("list_entry", MONDAY, [entry(FIRST)])
-    check.run(house, MONDAY)
     return lake
 
 
@@ -66,56 +65,134 @@ def own_include(house: House, tmp_path: Path) -> House:
     return replace(house, include=include)
 
 
-def test_the_day_again_is_identical_whatever_came_since(house: House, lake: FactLake) -> None:
-    lake.fresh(TUESDAY)
-    lake.put("list_entry", TUESDAY, [entry(SECOND), entry(FIRST, reason="改正")])
-    lake.put("list_entry", MONDAY, [entry(SECOND, list="信用不良记录")])  # learned late, for Monday
-    check.run(house, TUESDAY)
-    made = replay.run(house, MONDAY)
-    assert made.identical
-    assert made.explained
-    assert made.rows["advice"] == {"recorded": 2, "recomputed": 2, "equal": 2}
-    assert made.rows["finding"]["equal"] == 3
-    assert made.rows["filing_status"]["equal"] == 2
-    assert str(made).endswith("identical")
-    assert replay.run(house, TUESDAY).identical
+@dataclass
+class Story:
+    """Some days of one house, each checked; and the numbers of the checks."""
+
+    house: House
+    other: House
+    """The same house under other files: another leading reading, and a policy of another version."""
+    first: int
+    second: int
 
 
-def test_each_check_of_a_day_can_be_replayed(house: House, lake: FactLake) -> None:
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    folder = tmp_path_factory.mktemp("replay")
+    house = House(root=ROOT, var=folder / "var", district="370112", clock=lambda: NOW)
+    lake = facts(house)
+    first = check.run(house, MONDAY)["check_id"]
     lake.put("list_entry", MONDAY, [entry(SECOND)])
-    check.run(house, MONDAY)
-    with house.ledger.begin() as session:
-        first, second = session.scalars(select(CheckRun.id).order_by(CheckRun.id))
-    assert replay.run(house, MONDAY).check_id == second
-    for number, findings in ((first, 3), (second, 4)):
-        made = replay.run(house, MONDAY, number)
-        assert made.identical
-        assert made.rows["finding"]["recorded"] == findings
+    second = check.run(house, MONDAY)["check_id"]
 
-
-def test_commits_that_were_open_then_do_not_count(house: House, lake: FactLake) -> None:
-    seq = lake.put("list_entry", TUESDAY, [entry(SECOND)])
+    # A harvest that is under way while Tuesday is checked, and ends afterwards; and one that comes late for Monday.
+    lake.fresh(TUESDAY)
+    seq = lake.put("list_entry", TUESDAY, [entry(SECOND, reason="改正")])
     lake.put("list_entry", TUESDAY, [entry(FIRST, reason="改正")], "dishonest_debtors")
     with house.ledger.begin() as session:
         session.get_one(Commit, seq).closed_at = None
-    lake.fresh(TUESDAY)
     check.run(house, TUESDAY)
     with house.ledger.begin() as session:
         session.get_one(Commit, seq).closed_at = house.clock()
-    assert replay.run(house, TUESDAY).identical
+    lake.put("list_entry", MONDAY, [entry(FIRST, list="信用不良记录")])
+
+    # A source that is silent, and is harvested for that day after its check.
+    lake.fresh(LATE, *[name for name in check.load_district(house).sources if name != "blacklists"])
+    assert check.run(house, LATE)["stale"] == ["blacklists"]
+    lake.harvested("blacklists", LATE)
+
+    other = changed(house, folder)
+    lake.fresh(LATER)
+    assert check.run(other, LATER)["changed"]["advice"]["changed"] == 2
+    return Story(house, other, first, second)
 
 
-def test_the_age_of_a_source_is_that_of_the_day(house: House, lake: FactLake) -> None:
-    late = MONDAY + timedelta(days=10)
-    lake.fresh(late, *[name for name in check.load_district(house).sources if name != "blacklists"])
-    assert check.run(house, late)["stale"] == ["blacklists"]
-    assert check.run(house, late + timedelta(days=1))["seq"] is None
-    lake.harvested("blacklists", late)  # for that day, but after its check
-    assert replay.run(house, late).identical
-    assert replay.run(house, late + timedelta(days=1)).identical
+def changed(house: House, tmp_path: Path) -> House:
+    """The house under other files."""
+    own = own_include(house, tmp_path)
+    for name, old, new in (
+        ("districts/370112.yml", "leading: as_written", "leading: guarded"),
+        ("policy/licheng-2020-2/rules/records.yml", "title: 已完成信用修复", "title: 已修复"),
+    ):
+        file = own.include_dir / name
+        assert old in file.read_text("utf-8")
+        file.write_text(file.read_text("utf-8").replace(old, new), "utf-8")
+    return own
 
 
-def test_a_changed_record_is_not_explained(house: House, lake: FactLake) -> None:
+@pytest.mark.xdist_group("replay")
+class TestStory:
+    """Each day again: identical, whatever came since and by whatever rules the house judges today."""
+
+    def test_the_last_check_of_a_day(self, story: Story) -> None:
+        made = replay.run(story.other, MONDAY)
+        assert made.check_id == story.second
+        assert made.identical
+        assert made.explained
+        assert made.rows["advice"] == {"recorded": 2, "recomputed": 2, "equal": 2}
+        assert made.rows["finding"]["equal"] == 4
+        assert made.rows["filing_status"]["equal"] == 2
+        assert str(made).endswith("identical")
+
+    def test_an_earlier_check_of_the_day(self, story: Story) -> None:
+        made = replay.run(story.house, MONDAY, story.first)
+        assert made.identical
+        assert made.rows["finding"]["recorded"] == 3
+
+    def test_commits_that_were_open_then_do_not_count(self, story: Story) -> None:
+        assert replay.run(story.house, TUESDAY).identical
+
+    def test_the_age_of_a_source_is_that_of_the_day(self, story: Story) -> None:
+        assert replay.run(story.house, LATE).identical
+
+    def test_a_day_without_a_check_names_the_nearest(self, story: Story) -> None:
+        with pytest.raises(replay.NoCheckError, match="2026-06-16"):
+            replay.run(story.house, MONDAY + timedelta(days=2))
+
+    def test_without_a_rulebook_the_rules_explain_it(self, story: Story) -> None:
+        with story.house.ledger.begin() as session:
+            kept = session.get_one(CheckRun, story.second).rulebook
+            session.execute(update(CheckRun).where(CheckRun.id == story.second).values(rulebook=None))
+        made = replay.run(story.other, MONDAY)
+        with story.house.ledger.begin() as session:
+            session.execute(update(CheckRun).where(CheckRun.id == story.second).values(rulebook=kept))
+        assert made.explained
+        assert not made.identical
+        assert made.counts["advice"]["rules"] == 2
+        assert made.used_version != made.policy_version
+
+    def test_a_replay_is_an_act_with_a_reason(self, story: Story) -> None:
+        house = story.house
+        with pytest.raises(ConfigError, match="reason"):
+            replay.on_record(house, LATER, "auditor", " ")
+        made = replay.on_record(house, LATER, "auditor", "抽查")
+        assert made.identical
+        with house.ledger.begin() as session:
+            act = session.scalar(select(Act).where(Act.kind == "replay"))
+            assert act is not None
+            assert (act.actor, act.subject) == ("auditor", LATER.isoformat())
+            body = session.get_one(ActBody, act.seq).content
+            assert acts.canonical({**made.to_dict(), "reason": "抽查"}) == body
+            assert acts.verify(session).broken_at is None
+
+    def test_a_rulebook_is_kept_once_and_is_checked(self, story: Story) -> None:
+        house = story.house
+        files = sorted((house.var / "rulebooks").iterdir())
+        assert len(files) == 2  # five checks, two sets of rules
+        for file in files:
+            assert rulebook.digest(rulebook.load(house, file.stem)) == file.stem
+            whole = file.read_bytes()
+            file.write_bytes(whole.replace(b"RESTRICT", b"restrict"))
+            with pytest.raises(RulebookError, match="damaged"):
+                rulebook.load(house, file.stem)
+            file.write_bytes(whole)
+        with pytest.raises(RulebookError, match="not there"):
+            rulebook.load(house, "0" * 64)
+
+
+def test_a_changed_record_is_not_explained(house: House) -> None:
+    facts(house)
+    check.run(house, MONDAY)
     connection = house.engine()
     rows = conclusions.current(house, connection, "advice", MONDAY)
     forged = connection.to_pyarrow(rows).to_pylist()
@@ -148,71 +225,13 @@ def test_a_changed_record_is_not_explained(house: House, lake: FactLake) -> None
     assert str(made).endswith("NOT EXPLAINED")
 
 
-class TestRules:
-    """The day is judged by the rules of the day, from a copy of its own."""
+def test_a_policy_that_extends_another_outside_of_its_folder(house: House) -> None:
+    other = replace(house, district="990101", include=ROOT / "tests" / "districts" / "include")
+    district = check.load_district(other)
+    sha256 = rulebook.keep(other, district)
+    from chengxin import policy
 
-    def changed(self, house: House, tmp_path: Path) -> House:
-        """A house with another leading reading, and a policy of another version."""
-        own = own_include(house, tmp_path)
-        for name, old, new in (
-            ("districts/370112.yml", "leading: as_written", "leading: guarded"),
-            ("policy/licheng-2020-2/rules/records.yml", "title: 已完成信用修复", "title: 已修复"),
-        ):
-            file = own.include_dir / name
-            assert old in file.read_text("utf-8")
-            file.write_text(file.read_text("utf-8").replace(old, new), "utf-8")
-        return own
-
-    def test_later_rules_change_nothing(self, house: House, lake: FactLake, tmp_path: Path) -> None:
-        own = self.changed(house, tmp_path)
-        assert check.run(own, TUESDAY)["changed"]["advice"]["changed"] == 2
-        assert replay.run(own, MONDAY).identical
-
-    def test_without_a_rulebook_the_rules_explain_it(self, house: House, lake: FactLake, tmp_path: Path) -> None:
-        with house.ledger.begin() as session:
-            session.execute(update(CheckRun).values(rulebook=None))
-        made = replay.run(self.changed(house, tmp_path), MONDAY)
-        assert made.explained
-        assert not made.identical
-        assert made.counts["advice"]["rules"] == 2
-        assert made.used_version != made.policy_version
-
-    def test_a_rulebook_is_kept_once_and_is_checked(self, house: House, lake: FactLake) -> None:
-        check.run(house, TUESDAY)
-        (file,) = (house.var / "rulebooks").iterdir()
-        assert rulebook.digest(rulebook.load(house, file.stem)) == file.stem
-        file.write_bytes(file.read_bytes().replace(b"RESTRICT", b"restrict"))
-        with pytest.raises(RulebookError, match="damaged"):
-            replay.run(house, MONDAY)
-        file.unlink()
-        with pytest.raises(RulebookError, match="not there"):
-            replay.run(house, MONDAY)
-
-    def test_a_policy_that_extends_another_outside_of_its_folder(self, house: House) -> None:
-        other = replace(house, district="990101", include=ROOT / "tests" / "districts" / "include")
-        district = check.load_district(other)
-        sha256 = rulebook.keep(other, district)
-        from chengxin import policy
-
-        with rulebook.opened(other, sha256) as then:
-            assert then.include_dir != other.include_dir
-            kept = policy.load(then.include_dir / "policy" / district.policy, district)
-        assert kept.version == policy.load(other.include_dir / "policy" / district.policy, district).version
-
-
-def test_a_day_without_a_check_names_the_nearest(house: House, lake: FactLake) -> None:
-    with pytest.raises(replay.NoCheckError, match="2026-06-15"):
-        replay.run(house, WEDNESDAY)
-
-
-def test_a_replay_is_an_act_with_a_reason(house: House, lake: FactLake) -> None:
-    with pytest.raises(ConfigError, match="reason"):
-        replay.on_record(house, MONDAY, "auditor", " ")
-    made = replay.on_record(house, MONDAY, "auditor", "抽查")
-    with house.ledger.begin() as session:
-        act = session.scalar(select(Act).where(Act.kind == "replay"))
-        assert act is not None
-        assert (act.actor, act.subject) == ("auditor", "2026-06-15")
-        body = session.get_one(ActBody, act.seq).content
-        assert acts.canonical({**made.to_dict(), "reason": "抽查"}) == body
-        assert acts.verify(session).broken_at is None
+    with rulebook.opened(other, sha256) as then:
+        assert then.include_dir != other.include_dir
+        kept = policy.load(then.include_dir / "policy" / district.policy, district)
+    assert kept.version == policy.load(other.include_dir / "policy" / district.policy, district).version
