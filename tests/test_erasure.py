@@ -176,9 +176,10 @@ class TestARequest:
             assert kinds[1:] == ["erasure", "message.superseded", "erasure.done"]
         after = {row["matter_id"]: row["decision"] for row in lake.rows("advice", TUESDAY)}
         assert after == before == {"M2": "RESTRICT"}
+        self.the_past_names_what_is_gone(house, lake)
 
-    def test_the_past_names_what_is_gone_and_a_new_check_changes_nothing(self, house: House, lake: FactLake) -> None:
-        erasure.subject(house, GONE, "officer", "申请第1号")
+    def the_past_names_what_is_gone(self, house: House, lake: FactLake) -> None:
+        """And a new check changes nothing."""
         made = replay.run(house, MONDAY)
         assert made.explained
         assert {(row.table, row.reason) for row in made.erased} >= {("subject", "request"), ("advice", "request")}
@@ -191,7 +192,8 @@ class TestARequest:
         (row,) = lake.rows("advice", TUESDAY)
         assert evidence.explain(house, row["advice_id"]).findings
 
-    def test_a_request_needs_a_code_and_a_reason_that_does_not_name_it(self, house: House, lake: FactLake) -> None:
+    def test_a_request_needs_a_code_and_a_reason_that_does_not_name_it(self, house: House) -> None:
+        FactLake(house).put("subject", MONDAY, [{"uscc": GONE, "name": NAME}])
         for code, reason in (("91370112XXXX000010", "x"), (GONE, f"{NAME}申请"), (GONE, " ")):
             with pytest.raises(ConfigError):
                 erasure.subject(house, code, "officer", reason)
@@ -265,9 +267,9 @@ class TestComingAgain:
         source.run(TUESDAY, matters, "matters_in")
         assert {row["uscc"] for row in source.state(TUESDAY, "applicant").values()} == {CODES[2], CODES[3]}
 
-    def test_a_repaired_record_under_any_source(self, house: House, lake: FactLake) -> None:
+    def test_a_repaired_record_under_any_source(self, house: House) -> None:
         record = {"record_no": "W1", "uscc": STAYS, "repaired_on": MONDAY}
-        lake.put("credit_record", MONDAY, [record])
+        FactLake(house).put("credit_record", MONDAY, [record])
         retention.run(house, TUESDAY)
         connection = engine.connect()
         connection.con.register("erased", suppression.erased(house))
