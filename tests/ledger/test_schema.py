@@ -6,7 +6,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 
-from chengxin.ledger import Ledger, acts, answers, erased, messages, migrate, watch
+from chengxin.ledger import Ledger, acts, erased, messages, migrate, watch
 from chengxin.ledger.models import Base
 
 
