@@ -92,7 +92,7 @@ def machine() -> str:
 
 def record(section: str, text: str) -> None:
     """Writes a section of `RESULTS.md`; the other sections stay."""
-    title = "# Results\n\nWritten by the runs themselves (`make bench`); do not edit.\n"
+    title = "# Results\n\nWritten by the runs themselves (`make bench`); do not edit.\n\n"
     known = RESULTS.read_text("utf-8") if RESULTS.is_file() else title
     head, *parts = re.split(r"(?m)^## ", known)
     kept = {part.split("\n", 1)[0]: part for part in parts}
