@@ -1,7 +1,7 @@
 """One whole day in a real Airflow, played once and looked at by many tests.
 
 Strategy: everything real: Airflow's scheduler and processes, sources over sockets, mails over SMTP; small enough for
-a minute. All tests that use the day stand in one xdist group, so that it is played once for any number of workers.
+a minute. Tests are handed to workers file by file, so the day is played once for each file that uses it.
 """
 
 from __future__ import annotations

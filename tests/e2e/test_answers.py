@@ -11,7 +11,7 @@ from chengxin.ledger import answers
 
 from .days import Played
 
-pytestmark = pytest.mark.xdist_group("airflow-day")
+pytestmark = pytest.mark.services
 
 
 def _link(mail: EmailMessage) -> str:

@@ -14,7 +14,7 @@ from chengxin.sandbox.processes import PROC, members
 
 from .days import AS_OF, DISTRICT, ROOT, Played
 
-pytestmark = pytest.mark.xdist_group("airflow-day")
+pytestmark = pytest.mark.services
 
 CODE = re.compile(r"\b9[1-3]\d{6}[0-9A-Z]{10}\b")
 

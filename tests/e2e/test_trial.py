@@ -23,7 +23,7 @@ pytestmark = [
         not (DATA / "enterprise_licheng.csv.gz").is_file(),
         reason="the public data is not here: it may not be shipped; set CHENGXIN_TRIAL_DATA to its folder",
     ),
-    pytest.mark.xdist_group("trial"),
+    pytest.mark.services,
 ]
 
 
