@@ -120,7 +120,6 @@ def changed(house: House, tmp_path: Path) -> House:
     return own
 
 
-@pytest.mark.xdist_group("replay")
 class TestStory:
     """Each day again: identical, whatever came since and by whatever rules the house judges today."""
 

@@ -31,7 +31,7 @@ from chengxin.settings import House
 
 from .tools import AS_OF, INCREMENTAL, Killed, contract, cursor, new_harvest, over, raw_objects
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("mariadb")]
+pytestmark = pytest.mark.services
 
 PASSWORD = "made-up-for-a-test"
 
