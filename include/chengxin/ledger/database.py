@@ -42,6 +42,22 @@ class Ledger:
         upgrade(engine)
         return engine
 
+    @cached_property
+    def _reader(self) -> Engine:
+        """For those who only look: on SQLite they never wait for a writer, and cannot write."""
+        if self.engine.dialect.name != "sqlite":
+            return self.engine
+        reader = create_engine(make_url(self.url), connect_args={"timeout": 60}, pool_size=20)
+        event.listen(reader, "connect", _sqlite_reads_only)
+        event.listen(reader, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+        return reader
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees one state of the ledger and writes nothing."""
+        with Session(self._reader, expire_on_commit=False) as session:
+            yield session
+
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """A session in one transaction: committed at the end, rolled back on an error."""
@@ -76,6 +92,11 @@ def _sqlite_pragmas(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _sqlite_reads_only(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA query_only=ON")
 
 
 def _sqlite_begin(connection: Any) -> None:

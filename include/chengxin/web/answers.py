@@ -11,9 +11,6 @@ not guard, on purpose.
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -36,6 +33,7 @@ from chengxin.settings import House
 from chengxin.warn.answered import LABELS, spelt
 from chengxin.warn.links import Named, signer
 from chengxin.warn.words import district_of
+from chengxin.web.gate import Gate
 
 PATH = "/answers"
 """Where the page is, at Airflow's address or its own."""
@@ -69,7 +67,7 @@ def app(house: House) -> FastAPI:
     """
     district, reader = district_of(house), signer(house)
     pages = FastAPI(title="answers", docs_url=None, redoc_url=None, openapi_url=None)
-    gate = _Gate(PER_MINUTE)
+    gate = Gate(PER_MINUTE)
 
     @pages.middleware("http")
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -231,24 +229,3 @@ def _page(name: str, status: int, context: Mapping[str, Any]) -> HTMLResponse:
 def _templates() -> Environment:
     folder = Path(__file__).parent / "templates"
     return Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
-
-
-class _Gate:
-    """Lets each address through so many times a minute; remembers the newest few thousand addresses."""
-
-    MOST_ADDRESSES = 4096
-
-    def __init__(self, per_minute: int) -> None:
-        self._per_minute = per_minute
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def opens(self, address: str) -> bool:
-        now = time.monotonic()
-        with self._lock:
-            left, then = self._left.pop(address, (float(self._per_minute), now))
-            left = min(self._per_minute, left + (now - then) * self._per_minute / 60)
-            self._left[address] = (left - 1 if left >= 1 else left, now)
-            if len(self._left) > self.MOST_ADDRESSES:
-                self._left.popitem(last=False)
-            return left >= 1
