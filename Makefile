@@ -77,12 +77,14 @@ docs: setup ## write the generated pages (DAGS, POLICY, DATA)
 
 .PHONY: lock
 lock: setup ## compile the requirements files from pyproject.toml
-	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 		pyproject.toml -o requirements.txt
-	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 		--extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
-	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 		--extra bench -c requirements-dev.txt pyproject.toml -o requirements-bench.txt
+	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+		--extra production -c requirements-dev.txt pyproject.toml -o requirements-production.txt
 
 .PHONY: clean
 clean: ## remove what runs and tools wrote; .venv stays
