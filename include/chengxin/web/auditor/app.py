@@ -1,0 +1,93 @@
+"""The pages put together: one app, one guard, one router a page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from chengxin.errors import ChengxinError
+from chengxin.settings import House
+from chengxin.web.auditor import purpose, render, today
+from chengxin.web.auditor.guard import Headers, Identify, entry
+from chengxin.web.auditor.office import Office
+
+PATH = "/credit"
+"""Where the pages are, at Airflow's address."""
+ROUTERS = (today.router, purpose.router)
+
+log = logging.getLogger(__name__)
+
+
+def app(house: House, identify: Identify, *, login_url: str) -> FastAPI:
+    """The pages of one house.
+
+    Args:
+        house: whose.
+        identify: a FastAPI dependency that gives the login name or raises 401.
+        login_url: where those go who have not logged in.
+
+    Raises:
+        ChengxinError: the district file or its policy cannot be read.
+    """
+    # Open docs off: what there is to read about the API stands behind the login.
+    pages = FastAPI(
+        title="chengxin", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(entry(identify))]
+    )
+    pages.state.office = Office(house, login_url)
+    pages.add_middleware(Headers)
+    pages.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    for router in ROUTERS:
+        pages.include_router(router)
+    _answer_errors(pages)
+    return pages
+
+
+def _answer_errors(pages: FastAPI) -> None:
+    def said(request: Request, status: int) -> Response:
+        inner = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+        if inner.startswith("/api/"):
+            return JSONResponse({"error": _WORDS.get(status, "error")}, status)
+        if status == 401:
+            here: Office = request.app.state.office
+            onwards = quote(request.scope["path"]) if request.method == "GET" else quote(f"{PATH}/today")
+            return RedirectResponse(f"{here.login_url}?next={onwards}", 303)
+        return render.error(request, status)
+
+    async def refused(request: Request, error: Exception) -> Response:
+        return said(request, error.status_code if isinstance(error, StarletteHTTPException) else 500)
+
+    async def malformed(request: Request, _error: Exception) -> Response:
+        return said(request, 422)
+
+    async def broken(request: Request, error: Exception) -> Response:
+        # The path holds no code and no name; a query or a form may, and stays out of the log.
+        log.error("page %s: %s", request.scope["path"], error)
+        return said(request, 500)
+
+    handlers: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+        StarletteHTTPException: refused,
+        HTTPException: refused,
+        RequestValidationError: malformed,
+        ChengxinError: broken,
+    }
+    for kind, handler in handlers.items():
+        pages.add_exception_handler(kind, handler)
+
+
+_WORDS = {
+    401: "not logged in",
+    403: "not yours to see",
+    404: "not found",
+    411: "length required",
+    413: "too long",
+    422: "malformed request",
+    429: "too many requests, wait a minute",
+}

@@ -1,0 +1,87 @@
+"""The auditor's pages, mounted as Airflow mounts them, with a login that tests choose."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.testclient import TestClient
+from httpx import Response
+
+from chengxin.connections import Connection
+from chengxin.errors import ConnectionNotFoundError
+from chengxin.settings import House
+from chengxin.web.auditor.app import PATH, app
+
+LOGIN = "/login-page"
+LOGIN_HEADER = "x-test-login"
+
+
+def identify(request: Request) -> str:
+    """Stands for Airflow's login: a header names the account."""
+    name = request.headers.get(LOGIN_HEADER)
+    if not name:
+        raise HTTPException(401)
+    return name
+
+
+@dataclass
+class Site:
+    """The pages of a house, for somebody or nobody who has logged in."""
+
+    client: TestClient
+    login: str | None = None
+
+    def as_(self, login: str | None) -> Site:
+        """The same pages for another account, without anybody's cookies."""
+        return Site(TestClient(self.client.app, follow_redirects=False), login)
+
+    def get(self, path: str, **more: Any) -> Response:
+        """A page below `PATH`."""
+        return self.client.get(PATH + path, headers=self._headers(more.pop("headers", {})), **more)
+
+    def post(
+        self, path: str, fields: dict[str, str] | None = None, *, form_page: str = "/today", **more: Any
+    ) -> Response:
+        """Sends a form, with the token that a page of ours carries."""
+        token = self.form_token(form_page)
+        fields = {"form_token": token, **(fields or {})}
+        return self.client.post(PATH + path, data=fields, headers=self._headers(more.pop("headers", {})), **more)
+
+    def form_token(self, form_page: str) -> str:
+        """The token of the forms on a page."""
+        found = re.search(r'name="form_token" value="([0-9a-f]+)"', self.get(form_page).text)
+        assert found, f"{form_page} has no form"
+        return found.group(1)
+
+    def purpose(self, words: str = "年度审计") -> None:
+        """States a purpose."""
+        assert self.post("/purpose", {"usual": words, "back": "/today"}, form_page="/purpose").status_code == 303
+
+    def _headers(self, more: dict[str, str]) -> dict[str, str]:
+        return {**({LOGIN_HEADER: self.login} if self.login else {}), **more}
+
+
+def site_of(house: House) -> Site:
+    """The pages of a house."""
+    outer = FastAPI()
+    outer.mount(PATH, app(house, identify, login_url=LOGIN))
+    return Site(TestClient(outer, follow_redirects=False))
+
+
+def with_keys(name: str) -> Connection:
+    """The connections of a house that has nothing but signing keys."""
+    if name != "chengxin_link_key":
+        raise ConnectionNotFoundError(name, where="test")
+    return Connection(name, "generic", password="k" * 40)
+
+
+@pytest.fixture
+def site(house: House) -> Site:
+    """The pages of an empty house."""
+    from dataclasses import replace
+
+    return site_of(replace(house, connections=with_keys))
