@@ -18,6 +18,7 @@ from chengxin.auditor_cli import register as register_auditor_commands
 from chengxin.clock import beijing_date
 from chengxin.errors import ChengxinError, ConfigError, ConnectionNotFoundError
 from chengxin.mail_cli import register as register_mail_commands
+from chengxin.operations_cli import register as register_operations_commands
 from chengxin.policy import cli as policy_commands
 from chengxin.settings import House
 from chengxin.source_cli import register as register_source_commands
@@ -49,6 +50,7 @@ app.add_typer(policy, name="policy")
 register_source_commands(app)
 register_auditor_commands(app)
 register_mail_commands(app)
+register_operations_commands(app)
 
 AsOf = Annotated[
     datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The Beijing date to speak for; default: today")
