@@ -181,7 +181,14 @@ def day(options: Options, root: Path, console: Console) -> Iterator[Day]:
         started = time.monotonic()
         # Entered before the folder is cleared: it ends what a killed run may have left at work there.
         airflow = stack.enter_context(
-            LocalAirflow(root, folder / "airflow", environment, port=options.port, parallelism=options.parallelism)
+            LocalAirflow(
+                root,
+                folder / "airflow",
+                environment,
+                port=options.port,
+                parallelism=options.parallelism,
+                users=dict.fromkeys(_district(house).accounts, "viewer"),
+            )
         )
         for leftover in (folder / "run", folder / "sandbox"):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -244,6 +251,8 @@ def run(options: Options, root: Path, console: Console, *, stay: bool = False) -
 
 def _print_addresses(today: Day) -> None:
     today.console.print(f"Airflow       {today.airflow.url}   user {USER}, password {today.airflow.password}")
+    others = ", ".join(name for name in today.airflow.users if name != USER)
+    today.console.print(f"Pages         {today.airflow.url}/credit/   users {others}; the same password")
     today.console.print(f"Mail catcher  {today.sandbox.mail_url}")
 
 
@@ -261,7 +270,11 @@ def _expected(house: House) -> set[str]:
 
 
 def _sources(house: House) -> Sequence[str]:
-    return districts.load(house.include_dir / "districts" / f"{house.district}.yml").sources
+    return _district(house).sources
+
+
+def _district(house: House) -> districts.District:
+    return districts.load(house.include_dir / "districts" / f"{house.district}.yml")
 
 
 def _all_read(airflow: LocalAirflow, dag_ids: set[str]) -> bool:

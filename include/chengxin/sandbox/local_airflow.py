@@ -84,6 +84,7 @@ class LocalAirflow:
         environment: more variables for its processes: `CHENGXIN_*`, `AIRFLOW_CONN_*`, …
         port: of the API and pages; None: any free one.
         parallelism: tasks at once.
+        users: login name → role of the simple auth manager, besides the administrator; all with the same password.
     """
 
     def __init__(
@@ -94,8 +95,10 @@ class LocalAirflow:
         *,
         port: int | None = None,
         parallelism: int = 4,
+        users: Mapping[str, str] | None = None,
     ) -> None:
         self.root, self.home = root, home
+        self.users = {**(users or {}), USER: "admin"}
         self.port = free_port(port)
         self.password = secrets.token_urlsafe(12)
         self.group = ProcessGroup(home)
@@ -126,7 +129,7 @@ class LocalAirflow:
             AirflowStartError: it takes too long.
         """
         passwords = self.home / "passwords.json"
-        passwords.write_text(json.dumps({USER: self.password}), "utf-8")
+        passwords.write_text(json.dumps(dict.fromkeys(self.users, self.password)), "utf-8")
         passwords.chmod(0o600)
         progress("Airflow: making its database")
         self.group.run("db-migrate", self._command("db", "migrate"), self.environment)
@@ -178,7 +181,7 @@ class LocalAirflow:
                 dags_are_paused_at_creation=True,
                 fernet_key=urlsafe_b64encode(secrets.token_bytes(32)).decode(),
                 execution_api_server_url=f"{self.url}/execution/",
-                simple_auth_manager_users=f"{USER}:admin",
+                simple_auth_manager_users=",".join(f"{name}:{role}" for name, role in self.users.items()),
                 simple_auth_manager_passwords_file=self.home / "passwords.json",
             ),
             **section("DATABASE", sql_alchemy_conn=f"sqlite:///{self.home / 'airflow.db'}"),
