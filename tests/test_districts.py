@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chengxin import contracts, districts, yamlfile
+from chengxin import accounts, contracts, districts, yamlfile
+from chengxin.accounts import NotPermittedError
 from chengxin.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,7 +29,7 @@ def _with(tmp_path: Path, **changes: Any) -> Path:
 
 def test_licheng_names_every_body_of_the_notice() -> None:
     district = districts.load(LICHENG)
-    assert len(district.departments) == 30
+    assert len(district.departments) == 31
     assert sum(unit.kind == "街道办" for unit in district.departments.values()) == 17
     assert {district.departments[code].name for code in district.supervisors} == {"区发改局", "区金融事业发展中心"}
     assert district.departments[district.regulator].name == "区市场监管局"
@@ -95,6 +96,18 @@ def test_an_area_changes_hands_on_a_day(tmp_path: Path) -> None:
             },
             "operators' mailbox is a department's",
         ),
+        (
+            {"accounts": {"x": {"name": "甲", "role": "officer", "department": "nowhere"}}},
+            "no such department: nowhere",
+        ),
+        ({"accounts": {"x": {"name": "甲", "role": "officer"}}}, "account x: an officer belongs to a department"),
+        ({"accounts": {"x": {"name": "甲", "role": "officer", "department": "nsyh"}}}, "that is no bank"),
+        ({"accounts": {"x": {"name": "甲", "role": "auditor", "department": "czj"}}}, "belongs to no department"),
+        ({"accounts": {"x": {"name": "甲", "role": "partner", "department": "czj"}}}, "a partner is a bank"),
+        ({"accounts": {"czj": {"name": "甲", "role": "partner"}}}, "cannot be called as a department is"),
+        ({"accounts": {"Ä": {"name": "甲", "role": "auditor"}}}, "accounts"),
+        ({"lookup": {"hours": {"begin": 18, "end": 8}}}, "end before they begin"),
+        ({"lookup": {"per_minute": 0}}, "lookup.per_minute"),
         ({"code": "370113"}, "calls itself"),
         ({"colour": "red"}, "colour: unknown key"),
     ],
@@ -102,3 +115,36 @@ def test_an_area_changes_hands_on_a_day(tmp_path: Path) -> None:
 def test_mistakes_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         districts.load(_with(tmp_path, **changes))
+
+
+def test_accounts_say_who_may_do_what() -> None:
+    district = districts.load(LICHENG)
+    roles = {login: account.role for login, account in district.accounts.items()}
+    assert roles["auditor"] == "auditor"
+    assert {roles[login] for login in ("czj", "zjj")} == {"officer"}
+    bank, partner = accounts.of(district, "bank"), accounts.of(district, "partner")
+    assert district.departments[bank.recipient].kind == "金融机构"
+    assert partner.recipient == "partner"
+    assert accounts.officer(district, "zjj").signature == "officer/zjj"
+    for login in ("auditor", "bank", "nobody", ""):
+        with pytest.raises(NotPermittedError):
+            accounts.officer(district, login)
+
+
+def test_look_ups_are_answered_in_beijing_hours() -> None:
+    hours = districts.Hours(begin=8, end=18)
+    half_past = {hour: datetime(2026, 6, 15, hour, 30, tzinfo=UTC) for hour in (0, 9, 10, 23)}
+    assert {hour: hours.hold(instant) for hour, instant in half_past.items()} == {
+        0: True,
+        9: True,
+        10: False,
+        23: False,
+    }
+
+
+def test_recipients_of_consents_are_departments_or_accounts() -> None:
+    district = districts.load(LICHENG)
+    contract = contracts.load(ROOT / "include/sources/consents.yml")
+    column = next(column for column in contract.columns.values() if column.to == "recipient")
+    assert column.lookup is not None
+    assert set(column.lookup.values()) <= {*district.departments, *district.accounts}

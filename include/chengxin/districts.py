@@ -21,6 +21,10 @@ from chengxin.yamlfile import Strict
 
 OrgKind = Literal["党委机关", "行政机关", "司法机关", "事业单位_行政职能", "街道办", "开发区", "金融机构"]
 Reading = Literal["as_written", "guarded"]
+Role = Literal["officer", "auditor", "operator", "partner"]
+"""What an account may do: `officer` sees and decides the matters of its department, `auditor` sees all and changes
+nothing, `operator` keeps the system running, `partner` (a bank, or a party to a contract) may only look up."""
+BANK: OrgKind = "金融机构"
 
 
 class Department(Strict):
@@ -107,6 +111,46 @@ class Mail(Strict):
     """Where desks reach the answering page, without a slash at the end; empty: mails carry no link."""
 
 
+class Account(Strict):
+    """Who stands behind a login name, which is the one of Airflow's auth manager; no password stands here."""
+
+    name: str
+    """The person, or the partner, as it is shown and recorded."""
+    role: Role
+    department: str | None = None
+    """Code of the department; None for auditors, operators, and partners that are no department."""
+
+
+class Hours(Strict):
+    """Hours of every day, Beijing time."""
+
+    begin: int = Field(ge=0, le=23)
+    end: int = Field(ge=1, le=24)
+    """The first hour that does not belong to them any more."""
+
+    @model_validator(mode="after")
+    def _follow(self) -> Hours:
+        if self.end <= self.begin:
+            raise ValueError("hours that end before they begin")
+        return self
+
+    def hold(self, instant: datetime) -> bool:
+        """Whether an instant falls into them."""
+        return self.begin <= instant.astimezone(BEIJING).hour < self.end
+
+
+class LookUp(Strict):
+    """The limits of look-ups by banks and partners (二（一）2 and 3), each account by itself."""
+
+    per_minute: int = Field(default=10, ge=1)
+    per_day: int = Field(default=200, ge=1)
+    """Per Beijing day."""
+    hours: Hours | None = None
+    """When look-ups are answered at all; None: at any hour."""
+    lists: tuple[str, ...] = ()
+    """The lists whose entries are public by law, by the names that their sources give them: only these are told."""
+
+
 class NamedBody(Strict):
     """A body that the notice names and that gets no mail; the name may be open, then the note says why."""
 
@@ -139,6 +183,9 @@ class District(Strict):
     """Fact tables whose rows that came without a code get one where their exact name belongs to a single subject;
     elsewhere, and for every other row, no code stays no code."""
     mail: Mail
+    accounts: Mapping[Annotated[str, Field(pattern="^[a-z][a-z0-9_.-]{0,31}$")], Account] = {}
+    """Login name → who that is. A login that is not here may do nothing."""
+    lookup: LookUp = LookUp()
     parameters: Mapping[str, object] = {}
     """Overrides of policy parameters, each with its own reference."""
 
@@ -165,6 +212,22 @@ class District(Strict):
         both = boxes & set(self.mail.operators)
         if both:
             raise ValueError(f"operators' mailbox is a department's: {', '.join(sorted(str(box) for box in both))}")
+        return self
+
+    @model_validator(mode="after")
+    def _accounts_stand_where_they_may(self) -> District:
+        for login, account in self.accounts.items():
+            unit = self.departments.get(account.department or "")
+            if account.department is not None and unit is None:
+                raise ValueError(f"account {login}: no such department: {account.department}")
+            if account.role == "officer" and (unit is None or unit.kind == BANK):
+                raise ValueError(f"account {login}: an officer belongs to a department that is no bank")
+            if account.role in ("auditor", "operator") and unit is not None:
+                raise ValueError(f"account {login}: an {account.role} belongs to no department")
+            if account.role == "partner" and unit is not None and unit.kind != BANK:
+                raise ValueError(f"account {login}: a partner is a bank, or belongs to no department")
+            if account.role == "partner" and unit is None and login in self.departments:
+                raise ValueError(f"account {login}: a partner of its own cannot be called as a department is")
         return self
 
     def route(self, area_code: str | None, day: date) -> str | None:
