@@ -92,7 +92,7 @@ def run(house: House, as_of: date) -> dict[str, Any]:
     district = load_district(house)
     rules = policy.load(house.include_dir / "policy" / district.policy, district)
     ages = freshness.ages(house, as_of, district.sources)
-    connection = house.engine()
+    connection = house.check_engine()
     point = linking.read_point(house)
     snapshots = {table.name: house.lake.snapshot_id(table.name) for table in FACTS}
     linked = linking.link(house, connection, district, as_of, point)
@@ -150,7 +150,7 @@ def shadow(house: House, as_of: date, draft: Path) -> Shadow:
     district = load_district(house)
     adopted = policy.load(house.include_dir / "policy" / district.policy, district)
     drafted = policy.load(draft, district)
-    connection = house.engine()
+    connection = house.check_engine()
     stale = stale_sources(house, freshness.ages(house, as_of, district.sources))
     table = calendar.load_table(house.include_dir / "calendar.yml")
     linked = linking.link(house, connection, district, as_of, linking.read_point(house))

@@ -137,9 +137,9 @@ def changes(
 
 def write(house: House, connection: Connection, change: Changes, seq: int) -> int:
     """Appends what changed, as one snapshot of the lake, and returns the snapshot's id."""
-    file = house.lake.data_file(change.table, seq)
-    engine.copy_to(connection, change.rows.mutate(seq=ibis.literal(seq, "int64")), change.table, file)
-    return house.lake.commit(change.table, [file], seq)
+    rows = change.rows.mutate(seq=ibis.literal(seq, "int64"))
+    files = engine.write(connection, house.lake, change.table, rows, seq)
+    return house.lake.commit(change.table, files, seq)
 
 
 def _restored(

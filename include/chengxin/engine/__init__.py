@@ -1,54 +1,49 @@
-"""The engine: ibis on DuckDB, over the lake's own Parquet files.
+"""The engine: ibis over the lake's own Parquet files, on DuckDB or on Apache Spark.
 
-`observations` is everything ever seen of a table, `as_of` its state on a day. Both are lazy expressions.
+`observations` is everything ever seen of a table, `as_of` its state on a day. Both are lazy expressions, and the same
+on either engine. What differs between them is in `chengxin.engine.duckdb` and `chengxin.engine.spark`: starting,
+reading, keeping and writing. Harvests and mails always use DuckDB; `House.check_engine` is the one of the setting.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import itertools
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import TypeAlias
 
 import ibis
 import pyarrow as pa
-import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
-from ibis.util import gen_name
+from ibis.backends.sql import SQLBackend
 
+from chengxin.engine import duckdb
+from chengxin.engine.duckdb import ROW_GROUP, connect
 from chengxin.lake import Lake, arrow_schema
 from chengxin.tables import TABLES
 
-Connection: TypeAlias = Backend
+__all__ = [
+    "ROW_GROUP", "Connection", "DuckDB", "as_of", "connect", "copy_to", "keep", "newest", "observations", "row_hash",
+    "write",
+]  # fmt: skip
 
-ROW_GROUP = 30_720
-"""Rows of one row group of a file of the lake: what a thread that writes holds in memory."""
+Connection: TypeAlias = SQLBackend
+"""Either engine."""
+DuckDB: TypeAlias = Backend
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def connect(*, threads: int | None = None, memory_limit: str | None = None, spill: Path | None = None) -> Connection:
-    """A DuckDB backend of its own, in memory.
+def _of(connection: Connection) -> ModuleType:
+    """The module that knows this engine."""
+    if isinstance(connection, Backend):
+        return duckdb
+    from chengxin.engine import spark
 
-    Args:
-        threads: worker threads; None: all cores.
-        memory_limit: e.g. `1GB`; None: DuckDB's default.
-        spill: folder for what does not fit.
-    """
-    connection = ibis.duckdb.connect()
-    settings = {
-        "TimeZone": "Asia/Shanghai",
-        "preserve_insertion_order": "false",
-        **({"threads": str(threads)} if threads else {}),
-        **({"memory_limit": memory_limit} if memory_limit else {}),
-        **({"temp_directory": str(spill)} if spill else {}),
-    }
-    for name, value in settings.items():
-        quoted = value.replace("'", "''")
-        connection.raw_sql(f"SET {name} = '{quoted}'")
-    return connection
+    return spark
 
 
 def observations(connection: Connection, lake: Lake, name: str) -> ibis.Table:
@@ -58,7 +53,7 @@ def observations(connection: Connection, lake: Lake, name: str) -> ibis.Table:
     if not files:
         return ibis.memtable(schema.empty_table())
     # Parquet written before a column was added to the table lacks it: read by name, fill with nulls.
-    table = connection.read_parquet(files, union_by_name=True)
+    table = _of(connection).read(connection, files, schema)
     missing = {
         field.name: ibis.null().cast(ibis.dtype(_ibis_type(field.type)))
         for field in schema
@@ -139,10 +134,28 @@ def keep(connection: Connection, name: str, rows: ibis.Table) -> ibis.Table:
         name: a word for the table's name, which is made unique.
         rows: the expression.
     """
-    return connection.create_table(gen_name(name), rows, temp=True)
+    return _of(connection).keep(connection, name, rows)
 
 
-def copy_to(connection: Connection, rows: ibis.Table, name: str, file: Path, *, threads: int | None = None) -> int:
+def write(connection: Connection, lake: Lake, name: str, rows: ibis.Table, seq: int) -> list[Path]:
+    """Writes the rows of a commit into the table's data folder, ready for `Lake.commit`.
+
+    Args:
+        connection: the engine.
+        lake: the lake.
+        name: the table.
+        rows: every column of the table.
+        seq: the commit, which names the files.
+
+    Returns:
+        One file from DuckDB, one from each task of Spark.
+    """
+    files = (lake.data_file(name, seq, part) for part in itertools.count())
+    written: list[Path] = _of(connection).write(connection, _in_schema(rows, name), files)
+    return written
+
+
+def copy_to(connection: DuckDB, rows: ibis.Table, name: str, file: Path, *, threads: int | None = None) -> int:
     """Writes rows as one Parquet file in the schema of a table.
 
     Args:
@@ -157,21 +170,13 @@ def copy_to(connection: Connection, rows: ibis.Table, name: str, file: Path, *, 
     Returns:
         The number of rows written.
     """
-    schema = arrow_schema(TABLES[name])
-    casts = {field.name: rows[field.name].cast(_ibis_type(field.type)) for field in schema}
-    with _threads(connection, threads):
-        connection.to_parquet(rows.select(**casts), file, COMPRESSION="zstd", ROW_GROUP_SIZE=ROW_GROUP)
-    return int(pq.read_metadata(file).num_rows)
+    return duckdb.copy(connection, _in_schema(rows, name), file, threads=threads)
 
 
-@contextmanager
-def _threads(connection: Connection, wanted: int | None) -> Iterator[None]:
-    (before,) = connection.con.execute("SELECT current_setting('threads')").fetchall()[0]
-    connection.raw_sql(f"SET threads = {wanted or before}")
-    try:
-        yield
-    finally:
-        connection.raw_sql(f"SET threads = {before}")
+def _in_schema(rows: ibis.Table, name: str) -> ibis.Table:
+    return rows.select(
+        **{field.name: rows[field.name].cast(_ibis_type(field.type)) for field in arrow_schema(TABLES[name])}
+    )
 
 
 def row_hash(rows: ibis.Table, columns: Sequence[str]) -> ibis.expr.types.StringValue:
