@@ -1,0 +1,58 @@
+"""Numbers and names that stand for codes: keyed, so that nobody can try codes against an address.
+
+The same are computed by DuckDB for many rows (`refresh`) and here for one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import unicodedata
+
+SEPARATOR = "\x1f"
+REF_DIGITS = 24
+"""Hexadecimal digits of a ref: 96 bits."""
+NUMBER_DIGITS = 15
+"""Hexadecimal digits of a number: 60 bits, a positive integer in every database."""
+
+_BLOCK = 64
+
+
+def pads(key: bytes) -> tuple[bytes, bytes]:
+    """The inner and outer pad of HMAC-SHA-256 (RFC 2104), for engines that only know SHA-256."""
+    block = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\0")
+    return bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block)
+
+
+def ref(key: bytes, kind: str, name: str) -> str:
+    """What stands for a subject's code or a matter's id in an address.
+
+    Args:
+        key: the ledger's key.
+        kind: `subject` or `matter`.
+        name: the code or id.
+    """
+    return hmac.digest(key, f"{kind}{SEPARATOR}{name}".encode(), "sha256").hex()[:REF_DIGITS]
+
+
+def number(ref: str) -> int:
+    """The number inside the desk that goes with a subject's ref."""
+    return int(ref[:NUMBER_DIGITS], 16)
+
+
+def key_id(fact: str, source: str, natural_key: str) -> int:
+    """The number that stands for a fact's table, source and natural key."""
+    digest = hashlib.md5(SEPARATOR.join((fact, source, natural_key)).encode(), usedforsecurity=False).hexdigest()
+    return int(digest[:NUMBER_DIGITS], 16)
+
+
+_BRACKETS = str.maketrans("〔【[{〈《〕】]}〉》（）", "(((((())))))()")
+
+
+def name_key(name: str) -> str:
+    """`identity.name_key` of one name, without its imports; empty for an empty one."""
+    folded = "".join(unicodedata.normalize("NFKC", name).translate(_ZERO_WIDTH).split()).upper()
+    return folded.translate(_BRACKETS)
+
+
+_ZERO_WIDTH = dict.fromkeys([*range(0x200B, 0x2010), 0x2060, 0xFEFF])
