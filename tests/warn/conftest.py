@@ -70,7 +70,7 @@ class Scene:
             "report_year": 2025, "status": "DUE", "warn": True, "kind": "企业", "area_code": "370112009001",
             "industry": "F", "clause": "二（一）3", "rule": "annual.due",
         }  # fmt: skip
-        done = {"ON_TIME": False, "LATE": False, "REVIEW": False, "NOT_DUE": False}
+        done = dict.fromkeys(("ON_TIME", "LATE", "CORRECTION_TOO_LATE", "REVIEW", "NOT_DUE"), False)
         made = [{**base, "warn": done.get(row.get("status", "DUE"), True), **row} for row in rows]
         return self.write("filing_status", day, made, lambda row: f"{row['uscc']}\x1f{row['report_year']}")
 

@@ -122,6 +122,33 @@ class TestCountdown:
         assert second["References"] == first["References"]
         assert second["Message-ID"] != first["Message-ID"]
 
+    def test_who_filed_is_not_among_those_who_left(self, office: House, scene: Scene, catcher: Catcher) -> None:
+        """Late, corrected too late, or deregistered after filing: each has filed; the deregistered without has not."""
+        day = date(2026, 7, 7)
+        scene.ready(date(2026, 7, 1))
+        scene.filings(date(2026, 7, 1), _subjects(8, status="OVERDUE"))
+        _go(office, date(2026, 7, 1), catcher)
+        scene.ready(day)
+        scene.filings(
+            day,
+            [
+                *_subjects(1, status="LATE"),
+                *_subjects(2, 2, status="CORRECTION_TOO_LATE"),
+                *_subjects(3, 4, status="NOT_DUE"),
+            ],
+        )
+        scene.facts(
+            "annual_report", day,
+            [
+                {"uscc": code(4), "report_year": 2025, "submitted_at": datetime(2026, 7, 2, tzinfo=BEIJING)},
+                {"uscc": code(5), "report_year": 2024, "submitted_at": datetime(2025, 5, 1, tzinfo=BEIJING)},
+                {"uscc": code(6), "report_year": 2025, "submitted_at": datetime(2026, 7, 8, tzinfo=BEIJING)},
+            ],
+            "uscc", "report_year",
+        )  # fmt: skip
+        text = body(_go(office, day, catcher)["wangsheren/countdown"])
+        assert "与7月1日的上次提醒相比：已报送4户，因注销、迁移等移出2户。" in text
+
     def test_a_missed_day_sends_the_latest_stage_only(self, office: House, scene: Scene, catcher: Catcher) -> None:
         day = date(2026, 6, 24)  # the stages of 15 and 23 June were missed
         scene.ready(day)
@@ -186,7 +213,7 @@ class TestCountdown:
         mail = _go(office, day, catcher)["fgj/countdown"]
         assert "全区5户未报" in str(mail["Subject"])
         assert list(mail.iter_attachments()) == []
-        assert "华山街道办事处：企业 2，" in body(mail)
+        assert "华山街道：企业 2，" in body(mail)
         assert "历城样例" not in body(mail) + body(mail, "html")
 
     def test_streets_stand_in_the_order_of_their_codes(self, office: House, scene: Scene, catcher: Catcher) -> None:

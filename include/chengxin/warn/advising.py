@@ -193,6 +193,7 @@ def _items(words: Words, rows: pd.DataFrame, section: Section, as_of: date) -> l
         colour, ground = _COLOURS[outcome.tone]
         matter = (row["matter_type"], row["matter_id"], cut(row["title"]), row["field"])
         told = row["told_outcome"]
+        moved = section != "new" and _is(told) and told != row["decision"]
         items.append(
             {
                 "label": words.effect(row["decision"]),
@@ -203,7 +204,7 @@ def _items(words: Words, rows: pd.DataFrame, section: Section, as_of: date) -> l
                 "subject": f"{cut(row['name'])}（{row['code']}）",
                 "matter": " · ".join(part for part in matter if _is(part)),
                 "why": _reasons(words, _codes(row["reasons"])) or "未见不良信息",
-                "before": words.effect(told) if section != "new" and _is(told) else "",
+                "before": words.effect(told) if moved else "",
                 "do": outcome.do,
                 "cites": "；".join(_codes(row["cites"])),
                 "other": row["other"],

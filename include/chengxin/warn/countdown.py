@@ -22,7 +22,7 @@ from chengxin.warn.worklist import Column
 
 CLAUSE = "二（一）3"
 _TOP = 5
-_CALM, _NEAR, _LATE = "#1f3a5f", "#8a4b00", "#a61b1b"
+_CALM, _NEAR, _LATE, _DONE = "#1f3a5f", "#8a4b00", "#a61b1b", "#1e6140"
 _COLUMNS = {
     "name": Column("主体名称", 38),
     "uscc": Column("统一社会信用代码（脱敏）", 24),
@@ -119,7 +119,7 @@ def text(
     line = subject(occasion, whose, desk.total)
     context = {
         "sender": district.mail.sender_name,
-        "title": f"{occasion.report_year}年度年报公示{'逾期提醒' if occasion.overdue else '倒计时提醒'}",
+        "title": _title(occasion, desk.total),
         "date": _full(occasion.as_of),
         "preview": _preview(desk),
         "department": name,
@@ -131,7 +131,8 @@ def text(
         "top": [] if role == "summary" else _top(desk.rows),
         "sources": sources([source for source in ground.sources if source.name in ground.list_sources], words),
         "foot": _foot(words, district, desk.department, role),
-        "reply": reply,
+        # Thanks need no answer.
+        "reply": reply if desk.total else NO_REPLY,
     }
     return templates.text("countdown", line, context)
 
@@ -220,8 +221,15 @@ def _fault(source: SourceAge) -> str:
     return "尚无数据" if source.age_days is None else f"已{source.age_days}天未更新"
 
 
+def _title(occasion: Occasion, total: int) -> str:
+    what = "：已全部报送" if total == 0 else "逾期提醒" if occasion.overdue else "倒计时提醒"
+    return f"{occasion.report_year}年度年报公示{what}"
+
+
 def _figures(occasion: Occasion, total: int) -> list[tuple[str, str, str, str]]:
     left = occasion.days_left
+    if total == 0:
+        return [("0", "户", f"尚未报送{occasion.report_year}年度年报", _DONE)]
     if occasion.overdue:
         time = (f"{-left}", "天", "已逾期（6月30日24时截止）", occasion.tone)
     elif left == 0:
@@ -279,7 +287,8 @@ def _table(district: District, desk: Desk) -> dict[str, Any] | None:
     heads = [*KINDS, "合计"]
     rows: list[dict[str, Any]] = [
         {
-            "name": _street(district, str(row["street"])),
+            # Short enough for one line on a phone.
+            "name": _street(district, str(row["street"])).removesuffix("办事处"),
             "numbers": [f"{int(row[column]):,}" for column in (*KINDS, "total")],
             "strong": False,
         }
@@ -324,6 +333,8 @@ def _street(district: District, code: str) -> str:
 
 
 def _preview(desk: Desk) -> str:
+    if desk.total == 0:
+        return "应报主体已全部报送"
     return "、".join(f"{kind}{count:,}户" for kind, count in desk.kinds.items() if count)
 
 

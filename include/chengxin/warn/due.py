@@ -185,10 +185,8 @@ def _lists(
     connection: engine.Connection, lake: Lake, routed: ibis.Table, as_of: date, limit: int
 ) -> dict[str, pd.DataFrame]:
     """The work lists: who has pending matters first, then who has not filed for longest."""
-    reports = engine.as_of(connection, lake, "annual_report", as_of)
-    end_of_day = ibis.literal(f"{as_of.isoformat()}T23:59:59.999999+08:00").cast("timestamp('UTC')")
     filed = (
-        reports.filter(reports.submitted_at <= end_of_day)
+        _reports(connection, lake, as_of)
         .group_by("uscc")
         .agg(last_year=ibis._.report_year.max())
         .rename(filed_uscc="uscc")
@@ -223,6 +221,13 @@ def _lists(
     return {str(code): part.reset_index(drop=True) for code, part in frame.groupby("department")}
 
 
+def _reports(connection: engine.Connection, lake: Lake, as_of: date) -> ibis.Table:
+    """The annual reports that had been filed by the end of a day."""
+    reports = engine.as_of(connection, lake, "annual_report", as_of)
+    end_of_day = ibis.literal(f"{as_of.isoformat()}T23:59:59.999999+08:00").cast("timestamp('UTC')")
+    return reports.filter(reports.submitted_at <= end_of_day)
+
+
 def _changes(
     connection: engine.Connection,
     lake: Lake,
@@ -234,7 +239,11 @@ def _changes(
 ) -> dict[str, Change]:
     """New, filed and gone since each department's last mail."""
     status = engine.as_of(connection, lake, "filing_status", as_of)
-    filed = status.filter(status.report_year == report_year, status.status.isin(FILED)).select(filed_uscc=status.uscc)
+    judged = status.filter(status.report_year == report_year, status.status.isin(FILED)).select("uscc")
+    # Who filed and was deregistered afterwards has filed, though the check asks no more of him.
+    reports = _reports(connection, lake, as_of)
+    reported = reports.filter(reports.report_year == report_year).select("uscc")
+    filed = ibis.union(judged, reported, distinct=True).rename(filed_uscc="uscc")
     changes: dict[str, Change] = {}
     for state in dict.fromkeys(since.values()):
         told = [code for code, last in since.items() if last == state]
