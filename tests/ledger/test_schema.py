@@ -6,12 +6,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 
-from chengxin.ledger import Ledger, acts, erased, messages, migrate, watch
+from chengxin.ledger import Ledger, access, acts, decisions, erased, messages, migrate, objections, watch
 from chengxin.ledger.models import Base
 
 
 def test_migrated_schema_is_the_metadata(ledger: Ledger) -> None:
-    known = {kept.__tablename__ for kept in (erased.Erased, messages.Message, watch.SourceState)}
+    modules = (erased.Erased, messages.Message, watch.SourceState, decisions.Decision, objections.Objection)
+    known = {kept.__tablename__ for kept in (*modules, access.Access)}
     assert known <= set(Base.metadata.tables)
     with ledger.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})

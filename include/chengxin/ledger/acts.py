@@ -25,7 +25,18 @@ from chengxin.ledger.models import Base, Serial
 GENESIS = "0" * 64
 """What the first act follows."""
 
-REASONED = frozenset({"replay", "message.resent", "message.settled", "message.snoozed", "policy.adopted", "erasure"})
+REASONED = frozenset(
+    {
+        "replay",
+        "message.resent",
+        "message.settled",
+        "message.snoozed",
+        "policy.adopted",
+        "erasure",
+        "objection.made",
+        "objection.settled",
+    }
+)
 """Kinds of acts that nobody may do without saying why."""
 
 # Any number does, as long as every writer of this chain asks for the same one.

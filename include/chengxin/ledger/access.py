@@ -1,0 +1,199 @@
+"""Who looked at whom, when, from which page, and why (四（三）): acts `access.…`, with a row each to ask by.
+
+The act names the subject by the hash of its code; the purpose, in the looker's words, is its body and can be erased.
+A look costs one transaction of three short rows and no flush to disk (`record`), so every page view can afford it: a
+power cut may take the last looks with it, never one that a later mail or decision followed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index, String, func, insert, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from chengxin.ledger import acts
+from chengxin.ledger.acts import ActBody
+from chengxin.ledger.models import Base, Serial
+from chengxin.settings import House
+
+PREFIX = "access."
+"""Begins the kind of every act of this module."""
+
+
+class Access(Base):
+    """One look. Codes and hashes only; never changed."""
+
+    __tablename__ = "access"
+    __table_args__ = (Index("ix_access_account", "account", "what", "at"), Index("ix_access_at", "at"))
+
+    act: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=False)
+    """The act that records it."""
+    at: Mapped[datetime]
+    account: Mapped[str] = mapped_column(String(64))
+    """Login name."""
+    department: Mapped[str] = mapped_column(String(64))
+    """Of the account; empty: none."""
+    what: Mapped[str] = mapped_column(String(25))
+    """What was looked at: `subject`, `advice`, `mail`, … or `lookup` of a partner."""
+    subject_sha256: Mapped[str] = mapped_column(String(64), index=True)
+    """Hash of the code of the subject looked at (`subject_hash`); empty: no single one."""
+    route: Mapped[str] = mapped_column(String(128))
+    """The page or command, without anything that names a subject: `/credit/subject`."""
+    outcome: Mapped[str] = mapped_column(String(16))
+    """`shown`, `masked`, `refused`, `limited`, `closed`."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look as an auditor reads it."""
+
+    act: int
+    at: datetime
+    account: str
+    department: str
+    what: str
+    subject_sha256: str
+    route: str
+    outcome: str
+    purpose: str
+    """In the looker's words; empty where none was given, or it was erased."""
+
+
+def subject_hash(code: str) -> str:
+    """What stands for a subject in the ledger: the SHA-256 of its 18-character code, as in `erased`."""
+    return hashlib.sha256(code.encode()).hexdigest()
+
+
+def record(
+    house: House,
+    account: str,
+    department: str | None,
+    what: str,
+    subject_hash: str,
+    purpose: str,
+    route: str,
+    outcome: str = "shown",
+) -> int:
+    """Records a look in a transaction of its own, cheaply: for page views. Arguments as of `looked`."""
+    with house.ledger.begin_lightly() as session:
+        return looked(session, house.clock(), account, department, what, subject_hash, purpose, route, outcome)
+
+
+def looked(
+    session: Session,
+    at: datetime,
+    account: str,
+    department: str | None,
+    what: str,
+    subject_hash: str,
+    purpose: str,
+    route: str,
+    outcome: str = "shown",
+) -> int:
+    """Records a look.
+
+    Args:
+        session: an open transaction.
+        at: now.
+        account: login name of who looks.
+        department: code of its department; None: it has none.
+        what: what is looked at, at most 25 characters: `subject`, `advice`, `mail`, …
+        subject_hash: of whom, see `subject_hash`; empty: of no single subject.
+        purpose: why, in the looker's words; may be empty.
+        route: the page or command; never with a code or a name in it.
+        outcome: `shown`, `masked` (secrets hidden), `refused`, `limited`, `closed`.
+
+    Returns:
+        The act's number.
+    """
+    body = {"what": what, "department": department or "", "route": route, "outcome": outcome, "purpose": purpose}
+    made = acts.record(session, at, f"account/{account}"[:64], f"{PREFIX}{what}", subject_hash, body)
+    session.execute(
+        insert(Access).values(
+            act=made.seq,
+            at=at,
+            account=account,
+            department=department or "",
+            what=what,
+            subject_sha256=subject_hash,
+            route=route,
+            outcome=outcome,
+        )
+    )
+    return made.seq
+
+
+def looks(
+    session: Session,
+    *,
+    subject_hash: str | None = None,
+    account: str | None = None,
+    what: str | None = None,
+    since: datetime | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[Look]:
+    """Who looked at whom and why, newest first. What is None does not narrow.
+
+    Args:
+        session: an open transaction.
+        subject_hash: looks at this subject.
+        account: looks of this login name.
+        what: looks of this kind.
+        since: looks at this instant or later.
+        before: looks whose act has a smaller number: the next page of a list.
+        limit: at most so many.
+    """
+    conditions: list[Any] = []
+    if subject_hash is not None:
+        conditions.append(Access.subject_sha256 == subject_hash)
+    if account is not None:
+        conditions.append(Access.account == account)
+    if what is not None:
+        conditions.append(Access.what == what)
+    if since is not None:
+        conditions.append(Access.at >= since)
+    if before is not None:
+        conditions.append(Access.act < before)
+    rows = session.execute(
+        select(Access, ActBody.content)
+        .outerjoin(ActBody, ActBody.seq == Access.act)
+        .where(*conditions)
+        .order_by(Access.act.desc())
+        .limit(limit)
+    )
+    return [
+        Look(
+            act=row.act,
+            at=row.at,
+            account=row.account,
+            department=row.department,
+            what=row.what,
+            subject_sha256=row.subject_sha256,
+            route=row.route,
+            outcome=row.outcome,
+            purpose=str(json.loads(content).get("purpose", "")) if content else "",
+        )
+        for row, content in rows
+    ]
+
+
+def number(session: Session, account: str, what: str, since: datetime, outcomes: Iterable[str]) -> int:
+    """How many looks of a kind with some outcomes an account had after an instant: what a limit counts."""
+    return int(
+        session.scalar(
+            select(func.count()).where(
+                Access.account == account,
+                Access.what == what,
+                Access.at > since,
+                Access.outcome.in_(list(outcomes)),
+            )
+        )
+        or 0
+    )
