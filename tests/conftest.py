@@ -6,7 +6,9 @@ databases are used wherever the product uses them. Slow or service-bound tests c
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,11 @@ from chengxin.settings import House
 
 ROOT = Path(__file__).resolve().parents[1]
 NOW = datetime(2026, 6, 15, 8, 0, tzinfo=BEIJING)
+
+if sys.modules["__main__"].__spec__ is None:
+    # The main module of a worker of xdist has neither spec nor file. PySpark, where it is installed without its remote
+    # parts, takes that for its own doctests and ends the process, when Great Expectations looks for it.
+    sys.modules["__main__"].__spec__ = ModuleSpec("__main__", None)
 
 
 @pytest.fixture
