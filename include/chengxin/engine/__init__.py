@@ -204,7 +204,9 @@ def _canonical(value: ibis.expr.types.Value) -> ibis.expr.types.StringValue:
     kind = value.type()
     if kind.is_array():
         # Lengths of the parts, then the parts: ["a", "b"] is not ["ab"].
-        return value.map(lambda part: ibis.coalesce(_with_length(part), ibis.literal("-"))).join("")
+        parts = value.map(lambda part: ibis.coalesce(_with_length(part), ibis.literal("-"))).join("")
+        # Nothing joined is nothing on DuckDB and null on Spark.
+        return value.notnull().ifelse(ibis.coalesce(parts, ""), ibis.null("string"))
     if kind.is_date():
         return value.strftime("%Y-%m-%d")
     if kind.is_timestamp():
@@ -213,8 +215,14 @@ def _canonical(value: ibis.expr.types.Value) -> ibis.expr.types.StringValue:
     if kind.is_boolean():
         return value.ifelse("true", "false")
     if kind.is_floating():
-        return ibis.coalesce(value.try_cast("decimal(38, 6)").cast("string"), value.cast("string"))
+        return ibis.coalesce(value.try_cast("decimal(38, 6)").cast("string"), _beyond(value))
     return value.cast("string")
+
+
+def _beyond(value: ibis.expr.types.Value) -> ibis.expr.types.StringValue:
+    """What no decimal holds, as DuckDB writes it: 1e+40, inf, nan. Spark writes 1.0E40, Infinity, NaN."""
+    text = value.cast("string").lower().replace("infinity", "inf").replace(".0e", "e")
+    return text.replace("e+", "e").replace("e", "e+")
 
 
 def _ibis_type(arrow: pa.DataType) -> str:

@@ -38,6 +38,7 @@ _ALWAYS = {
     "spark.sql.parquet.writeLegacyFormat": "false",
     # Anything below may quote a row.
     "spark.log.level": "ERROR",
+    "spark.ui.showConsoleProgress": "false",
 }
 _ALONE = {
     "spark.ui.enabled": "false",
@@ -59,9 +60,12 @@ class SparkBackend(Backend):
         self._session.createDataFrame(rows, schema=PySparkSchema.from_ibis(op.schema)).createOrReplaceTempView(op.name)
 
     def frame(self, rows: types.Expr) -> DataFrame:
-        """The expression as Spark's own lazy table."""
+        """The expression as Spark's own lazy table, in the types that ibis gives it."""
         self._run_pre_execute_hooks(rows)
-        return self._session.sql(self.compile(rows))
+        made = self._session.sql(self.compile(rows))
+        # An empty list comes as a list of nothing, a length as a shorter number.
+        wanted = PySparkSchema.from_ibis(rows.as_table().schema())
+        return made.select([made[field.name].cast(field.dataType) for field in wanted])
 
     def to_pyarrow(self, expr: types.Expr, /, **_: Any) -> Any:
         """Runs an expression and brings its rows to this process."""
@@ -93,6 +97,7 @@ def connect(
             settings["spark.driver.memory"] = f"{_mebibytes(memory_limit)}m"
     session = _session(settings, master)
     connection = SparkBackend()
+    connection.register_options()
     # ibis sets UTC on every session unless told otherwise.
     connection.do_connect(session, **{name: value for name, value in _ALWAYS.items() if name.startswith("spark.sql")})
     connection.scratch = _scratch(connection, spill)
