@@ -1,4 +1,4 @@
-"""A bank asks: told with the subject's live consent, refused alike without, always on record, limited in rate and time."""
+"""A bank asks: told with the consent of the subject, refused alike without, always on record, limited in rate."""
 
 from __future__ import annotations
 
