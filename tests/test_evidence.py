@@ -165,6 +165,24 @@ def test_a_repaired_record_is_shown_to_nobody(told: Told) -> None:
         assert found.raw_sha256
 
 
+def test_an_advice_does_not_speak_of_what_was_repaired(told: Told) -> None:
+    assert told.advice["M2"]["reasons"] == ["RECORD_REPAIRED", "REPORT_MISSING"]
+    for viewer in ("operator", "czj"):
+        explanation = told.explain(told.advice["M2"]["advice_id"], viewer)
+        assert [reason.rule for reason in explanation.findings] == ["report.missing"]
+        assert "REPAIRED" not in explanation.to_json()
+
+
+def test_a_code_in_a_natural_key_is_masked(told: Told) -> None:
+    key = f"W1 / {REPAIRED}"
+    finding = told.finding("M2", "record.repaired")
+    own, other = (told.explain(finding, viewer).findings[0].evidence for viewer in ("czj", "operator"))
+    assert own is not None
+    assert own.key == key
+    assert other is not None
+    assert other.key == f"W1 / {REPAIRED[:4]}**********{REPAIRED[-4:]}"
+
+
 def test_a_finding_is_explained_alone(told: Told) -> None:
     finding_id = told.finding("M1", "list.black")
     explanation = told.explain(finding_id[:12].upper())

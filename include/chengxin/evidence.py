@@ -5,13 +5,15 @@ clause, the parameters and their dates, what the other reading says, the source'
 again (point in the ledger, snapshots, policy version).
 
 Who sees what follows 四（三）: the department that holds the matter sees everything; anybody else, operators included,
-sees codes masked and nothing that is private. A repaired record is shown to nobody.
+sees codes masked and nothing that is private. A repaired record is shown to nobody, and spoken of only to who asks for
+its finding by id.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -38,6 +40,9 @@ SHORTEST = 4
 """Characters of an id that are enough to look for."""
 
 _CODES = {"uscc", "agency_uscc", "handed_in_by"}
+_IS_CODE = re.compile("[0-9A-Z]{18}")
+_REPAIRED = "RECORD_REPAIRED"
+_REASONS = ("reasons", "as_written_reasons", "guarded_reasons")
 
 
 class UnknownIdError(ChengxinError):
@@ -150,6 +155,7 @@ def explain(house: House, id_prefix: str, viewer: str = OPERATOR) -> Explanation
     )
     subject = _fact(house, connection, "subject", check, uscc=observed["uscc"]) if observed["uscc"] else {}
     content = {column.name: observed[column.name] for column in TABLES["advice"].columns}
+    content |= {name: [code for code in content[name] or () if code != _REPAIRED] for name in _REASONS}
     return Explanation(
         viewer=viewer,
         asked=full,
@@ -181,6 +187,10 @@ class _Eyes:
             for name, value in row.items()
             if name in columns and name != "name_key" and value is not None
         }
+
+    def part(self, part: str) -> str:
+        """A part of a natural key: some sources' keys hold the code."""
+        return part if self.all or not _IS_CODE.fullmatch(part) else identity.mask(part)
 
     def value(self, field: str, value: Any, *, private: bool) -> Any:
         if self.all or value is None:
@@ -253,6 +263,7 @@ def _findings_of(
             connection, house.lake, "finding", advice["observed_on"], seq=advice["seq"], source=conclusions.SOURCE
         )
         found = connection.to_pyarrow(_of_district(house, then).filter(then.advice_id == advice_id)).to_pylist()
+    found = [row for row in found if _REPAIRED not in (row["reasons"] or ())]
     return sorted(found, key=lambda row: (row["rule"], row["reading"], row["evidence_key"] or "", row["finding_id"]))
 
 
@@ -305,7 +316,7 @@ def _reason(house: House, connection: Connection, rules: Policy, row: Mapping[st
 
 def _evidence(house: House, connection: Connection, row: Mapping[str, Any], open_to: _Eyes) -> Evidence:
     name, source = row["evidence_table"], row["evidence_source"]
-    repaired = "RECORD_REPAIRED" in (row["reasons"] or ())
+    repaired = _REPAIRED in (row["reasons"] or ())
     seen = engine.observations(connection, house.lake, name)
     seen = seen.filter(
         seen.source == source, seen.natural_key == row["evidence_key"], seen.seq == row["evidence_seq"], ~seen.removed
@@ -319,7 +330,7 @@ def _evidence(house: House, connection: Connection, row: Mapping[str, Any], open
     return Evidence(
         table=name,
         source=source,
-        key=row["evidence_key"].replace(conclusions.SEPARATOR, " / "),
+        key=" / ".join(open_to.part(part) for part in row["evidence_key"].split(conclusions.SEPARATOR)),
         seq=row["evidence_seq"],
         fields=fields,
         raw_sha256=row["evidence_sha256"],

@@ -104,26 +104,28 @@ def bundle(house: House, scope: Scope) -> bytes:
     return rulebook.packed({**files, "manifest.json": manifest(house, scope, files)})
 
 
-def write(house: House, scope: Scope, target: Path, actor: str, reason: str = "") -> str:
-    """Writes the bundle to a file, on record.
+def taken(house: House, scope: Scope, actor: str, reason: str = "") -> bytes:
+    """The bytes of the ZIP, on record: who takes it out, and why.
 
     Args:
         house: where everything is.
         scope: what it is about.
-        target: the file.
         actor: who takes it out.
         reason: why.
-
-    Returns:
-        The ZIP's SHA-256.
     """
     content = bundle(house, scope)
     sha256 = hashlib.sha256(content).hexdigest()
-    target.write_bytes(content)
     about = {"from": scope.start, "to": scope.end, "matter": scope.matter, "sha256": sha256}
     with house.ledger.begin() as session:
         acts.record(session, house.clock(), actor, "export", sha256, about, reason=reason)
-    return sha256
+    return content
+
+
+def write(house: House, scope: Scope, target: Path, actor: str, reason: str = "") -> str:
+    """Writes the bundle to a file, on record. Arguments as of `taken`; returns the ZIP's SHA-256."""
+    content = taken(house, scope, actor, reason)
+    target.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def _conclusions(
