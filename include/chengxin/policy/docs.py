@@ -86,7 +86,7 @@ def _clauses(policy: Policy) -> Iterator[str]:
         for rule, is_met in case.rules.items():
             if is_met:
                 met.setdefault(rule, []).append(case.id)
-    rows = list(_rows(policy))
+    found = rows(policy)
     for clause, about in policy.document.clauses.items():
         yield f"### {clause} {about}\n"
         yield from _table(
@@ -100,10 +100,15 @@ def _clauses(policy: Policy) -> Iterator[str]:
                     _codes(row.parameters),
                     _some(met.get(row.rule, [])),
                 )
-                for row in rows
+                for row in found
                 if row.clause == clause
             ],
         )
+
+
+def rows(policy: Policy) -> list[Row]:
+    """Every rule under every clause that it speaks for, in the order of the files."""
+    return list(_rows(policy))
 
 
 def _rows(policy: Policy) -> Iterator[Row]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 from fastapi.routing import APIRoute
 from sqlalchemy import select
 
+from chengxin import yamlfile
 from chengxin.ledger.acts import Act
 from chengxin.settings import House
+from chengxin.warn.words import district_of, load
 from chengxin.web.auditor.app import PATH, app
 from chengxin.web.auditor.guard import form_token
 from chengxin.web.auditor.office import PER_MINUTE, Office
-from chengxin.web.auditor.words import FOLDER, english
+from chengxin.web.auditor.words import CODES, FOLDER, codes, english
 from tests.web.auditor.conftest import LOGIN, Site, identify
 
 
@@ -136,21 +139,32 @@ def test_english(site: Site) -> None:
     assert "事项" in auditor.get("/today?lang=zh").text
 
 
-def test_every_word_of_every_template_has_its_english() -> None:
-    import re
-
-    said = set()
+def _said() -> set[str]:
+    found: set[str] = set()
     for file in (FOLDER.parent / "templates").glob("*.j2"):
-        said |= set(re.findall(r"""\bt\(\s*"([^"]+)\"""", file.read_text("utf-8")))
+        found |= set(re.findall(r"""\bt\(\s*["']([^"']+)["']""", file.read_text("utf-8")))
+    return {words for words in found if re.search("[\u4e00-\u9fff]", words)}
+
+
+def test_every_word_of_every_template_has_its_english() -> None:
+    said = _said()
     assert len(said) > 10
-    assert not {words for words in said if re.search("[\u4e00-\u9fff]", words)} - set(english())
+    groups = {key.split(" ")[0] for key in codes()}
+    assert sorted(words for words in said if words.endswith(" ") and words.strip() not in groups) == []
+    assert sorted(words for words in said - set(english()) if not words.endswith(" ")) == []
+
+
+def test_what_the_policy_and_the_mails_call_things_has_its_english(house: House) -> None:
+    words = load(house, district_of(house))
+    called = {*words.effects.values(), *words.mail.source_states.values(), *words.mail.causes.values()}
+    assert sorted(called - set(english())) == []
+    assert {f"邮件状态 {state}" for state in words.mail.message_states} <= set(codes())
+    assert {f"采集状态 {state}" for state in words.mail.harvest_states} <= set(codes())
 
 
 def test_no_word_stands_twice() -> None:
     seen: dict[str, str] = {}
     for file in sorted(FOLDER.glob("*.yml")):
-        for line in file.read_text("utf-8").splitlines():
-            if ": " in line and not line.startswith("#"):
-                word = line.split(": ")[0].strip('"')
-                assert word not in seen, f"{word}: {seen.get(word)} and {file.name}"
-                seen[word] = file.name
+        for word in yamlfile.read(file) if file.name != CODES else ():
+            assert word not in seen, f"{word}: {seen[word]} and {file.name}"
+            seen[word] = file.name

@@ -15,24 +15,34 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from chengxin.errors import ChengxinError
 from chengxin.settings import House
-from chengxin.web.auditor import purpose, render, today
+from chengxin.web.auditor import acts, mails, policies, purpose, render, runs, sources, today
 from chengxin.web.auditor.guard import Headers, Identify, entry
+from chengxin.web.auditor.history import Interventions
 from chengxin.web.auditor.office import Office
 
 PATH = "/credit"
 """Where the pages are, at Airflow's address."""
-ROUTERS = (today.router, purpose.router)
+ROUTERS = (
+    today.router,
+    runs.router,
+    mails.router,
+    sources.router,
+    policies.router,
+    acts.router,
+    purpose.router,
+)
 
 log = logging.getLogger(__name__)
 
 
-def app(house: House, identify: Identify, *, login_url: str) -> FastAPI:
+def app(house: House, identify: Identify, *, login_url: str, interventions: Interventions | None = None) -> FastAPI:
     """The pages of one house.
 
     Args:
         house: whose.
         identify: a FastAPI dependency that gives the login name or raises 401.
         login_url: where those go who have not logged in.
+        interventions: what people did to runs in Airflow; None: there is no Airflow to ask.
 
     Raises:
         ChengxinError: the district file or its policy cannot be read.
@@ -41,7 +51,7 @@ def app(house: House, identify: Identify, *, login_url: str) -> FastAPI:
     pages = FastAPI(
         title="chengxin", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(entry(identify))]
     )
-    pages.state.office = Office(house, login_url)
+    pages.state.office = Office(house, login_url, interventions)
     pages.add_middleware(Headers)
     pages.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     for router in ROUTERS:

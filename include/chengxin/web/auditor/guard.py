@@ -142,7 +142,7 @@ class Headers:
         "X-Robots-Tag": "noindex, nofollow",
         "Content-Security-Policy": (
             "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
-            "form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+            "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
         ),
     }
 

@@ -5,25 +5,39 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
+from pathlib import Path
 from threading import Lock
+from typing import Any, TypeVar, cast
 
 from fastapi import Request
 from sqlalchemy import func, select
 
-from chengxin import districts
+from chengxin import contracts, districts, policy
 from chengxin.clock import beijing_date
+from chengxin.contracts import Contract
+from chengxin.desk import Desk
+from chengxin.desk.scope import Scope
 from chengxin.districts import District
 from chengxin.errors import ConnectionNotFoundError
 from chengxin.ledger.models import CheckRun
+from chengxin.policy import Policy
 from chengxin.settings import House
+from chengxin.warn import words
 from chengxin.warn.links import signer
+from chengxin.warn.words import Words
+from chengxin.web.auditor.history import Interventions
+from chengxin.web.auditor.visitor import Visitor
 from chengxin.web.gate import Gate
 
 PER_MINUTE = 300
 """Requests of one account: a person clicks ten times a minute, a page is one request and its style sheet."""
+
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -33,12 +47,14 @@ class Office:
     Args:
         house: whose pages.
         login_url: where those go who have not logged in; `?next=` is added.
+        interventions: what people did to runs in Airflow; None: there is no Airflow to ask.
     """
 
     house: House
     login_url: str
+    interventions: Interventions | None = None
     gate: Gate = field(default_factory=lambda: Gate(PER_MINUTE))
-    _read: tuple[int, District] | None = field(default=None, repr=False)
+    _kept: dict[str, tuple[object, Any]] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
@@ -48,12 +64,52 @@ class Office:
         Raises:
             ConfigError: the file is no valid district.
         """
-        path = self.house.include_dir / "districts" / f"{self.house.district}.yml"
-        stamp = path.stat().st_mtime_ns
-        with self._lock:
-            if self._read is None or self._read[0] != stamp:
-                self._read = (stamp, districts.load(path))
-            return self._read[1]
+        return self._current("district", [self._district_file], lambda: districts.load(self._district_file))
+
+    @property
+    def policy(self) -> Policy:
+        """The district's policy as its files say now.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        folder = self.house.include_dir / "policy"
+        files = [*folder.rglob("*.yml"), self._district_file]
+        return self._current("policy", files, lambda: policy.load(folder / self.district.policy, self.district))
+
+    @property
+    def sources(self) -> Mapping[str, Contract]:
+        """The contracts of the district's sources, as their files say now; one that cannot be read is left out."""
+        files = [self.house.include_dir / "sources" / f"{name}.yml" for name in self.district.sources]
+
+        def read() -> Mapping[str, Contract]:
+            found, _faults = contracts.load_all(self.house.include_dir / "sources")
+            return {name: found[name] for name in self.district.sources if name in found}
+
+        return self._current("sources", files, read)
+
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """Source → what it is called."""
+        return {name: contract.title for name, contract in self.sources.items()}
+
+    @property
+    def words(self) -> Words:
+        """What outcomes, reasons and states are called in Chinese."""
+        folder = self.house.include_dir
+        files = [*(folder / "policy").glob("*/vocabulary.yml"), folder / "mail" / "words.yml", self._district_file]
+        return self._current("words", files, lambda: words.load(self.house, self.district))
+
+    @property
+    def desk(self) -> Desk:
+        """The desk: what pages read of the lake."""
+        return self.house.desk
+
+    def scope(self, visitor: Visitor) -> Scope:
+        """What of the desk a visitor may see."""
+        if visitor.sees_all:
+            return Scope.everything()
+        return Scope.of(self.district, visitor.department or "")
 
     @property
     def now(self) -> datetime:
@@ -86,6 +142,20 @@ class Office:
         except ConnectionNotFoundError:
             # No keys: forms and stated purposes hold in this process, until it ends.
             return secrets.token_bytes(32)
+
+    @property
+    def _district_file(self) -> Path:
+        return self.house.include_dir / "districts" / f"{self.house.district}.yml"
+
+    def _current(self, name: str, files: Iterable[Path], read: Callable[[], T]) -> T:
+        """What was read from some files, read again when one of them has changed."""
+        stamp = tuple(sorted((str(file), file.stat().st_mtime_ns) for file in files if file.exists()))
+        kept = self._kept.get(name)
+        if kept is None or kept[0] != stamp:
+            kept = (stamp, read())
+            with self._lock:
+                self._kept[name] = kept
+        return cast(T, kept[1])
 
 
 def office(request: Request) -> Office:
