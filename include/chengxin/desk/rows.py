@@ -52,7 +52,6 @@ class SubjectRow:
 class EventRow:
     """One observation of a fact."""
 
-    id: int
     fact: str
     source: str
     key_id: int
@@ -68,6 +67,11 @@ class EventRow:
     """Why it is not shown any more: `repaired`, `lapsed`; null: it is shown."""
     content: Mapping[str, Any] | None
     """The fact's public columns, dates and instants as ISO text; null: a tombstone, or not shown any more."""
+
+    @property
+    def name(self) -> str:
+        """For addresses."""
+        return f"{self.key_id:x}-{self.seq}"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -17,6 +18,7 @@ from chengxin.desk.tables import agency, consent, report
 from chengxin.desk.tables import event as events
 from chengxin.desk.tables import subject as subjects
 
+_HEXADECIMAL, _NUMBER = re.compile("[0-9a-f]{1,15}"), re.compile("[0-9]{1,15}")
 _SHORTEST_NAME = 2
 """Characters of a name that are enough to look for."""
 
@@ -88,9 +90,17 @@ def timeline(
     return Page(shown(connection, list(connection.execute(rows)), as_of), total, paging)
 
 
-def event(connection: Connection, scope: Scope, number: int, as_of: date) -> EventRow | None:
-    """One observation by its number; None: there is none, or not in scope."""
-    row = connection.execute(select(events).where(events.c.id == number, scope.events())).one_or_none()
+def event(connection: Connection, scope: Scope, name: str, as_of: date) -> EventRow | None:
+    """One observation by its name in an address (`EventRow.name`); None: there is none, or not in scope."""
+    key, _, seq = name.partition("-")
+    if not _HEXADECIMAL.fullmatch(key) or not _NUMBER.fullmatch(seq):
+        return None
+    row = connection.execute(
+        select(events)
+        .where(events.c.key_id == int(key, 16), events.c.seq == int(seq), scope.events())
+        .order_by(events.c.removed, events.c.observed_on.desc())
+        .limit(1)
+    ).one_or_none()
     return None if row is None else shown(connection, [row], as_of)[0]
 
 
@@ -163,29 +173,32 @@ def reports(connection: Connection, subject_id: int, as_of: date, years: int = 1
 def shown(connection: Connection, rows: Sequence[Row[Any]], as_of: date) -> list[EventRow]:
     """Observations as they may be shown on a day.
 
-    A repair or withdrawal that any source has told of ends every word on the document. A time that has run out ends the
-    words on the same key, as the newest of them has it.
+    A repair or withdrawal that any source has ever told of ends every word on the document, and so does a time that has
+    run out by the newest word of any source (as in `linking`).
     """
     documents = {row.document for row in rows if row.document is not None}
-    repaired: set[int] = set()
-    if documents:
-        subjects_of = {row.subject_id for row in rows if row.document is not None}
-        repaired = set(
-            connection.scalars(
-                select(events.c.document).where(
-                    events.c.subject_id.in_(subjects_of),
-                    events.c.document.in_(documents),
-                    events.c.ended_on <= as_of,
-                    events.c.removed.is_(False),
-                )
-            )
-        )
     keys = {row.key_id for row in rows}
-    lapsed = set(
-        connection.scalars(select(events.c.key_id).where(events.c.lapsed_on <= as_of, events.c.key_id.in_(keys)))
-    )
+    repaired: set[int] = set()
+    lapsed: set[int] = set()
+    for over in connection.execute(
+        select(events.c.key_id, events.c.document, events.c.ended_on).where(
+            or_(events.c.key_id.in_(keys), events.c.document.in_(documents)),
+            or_(events.c.ended_on <= as_of, events.c.lapsed_on <= as_of),
+        )
+    ):
+        if over.ended_on is not None and over.ended_on <= as_of:
+            repaired.add(over.document)
+        else:
+            lapsed.add(over.key_id if over.document is None else over.document)
     return [
-        _event(row, "repaired" if row.document in repaired else "lapsed" if row.key_id in lapsed else None)
+        _event(
+            row,
+            "repaired"
+            if row.document in repaired
+            else "lapsed"
+            if (row.key_id if row.document is None else row.document) in lapsed
+            else None,
+        )
         for row in rows
     ]
 
@@ -208,7 +221,7 @@ def _subject(row: Row[Any]) -> SubjectRow:
 
 def _event(row: Row[Any], ended: str | None) -> EventRow:
     return EventRow(
-        id=row.id, fact=row.fact, source=row.source, key_id=row.key_id, observed_on=row.observed_on, seq=row.seq,
+        fact=row.fact, source=row.source, key_id=row.key_id, observed_on=row.observed_on, seq=row.seq,
         removed=row.removed, public=row.public, matter_id=row.matter_id, department=row.department,
         raw_sha256=row.raw_sha256, raw_row=row.raw_row, ended=ended,
         content=json.loads(row.content) if row.content and ended is None else None,

@@ -3,7 +3,7 @@
 Everything here is made from the lake and can be made again from it (`chengxin.desk.refresh`). No private column of
 `chengxin.tables` stands here, in whatever form (四（三）): who may see those asks the lake, with a purpose.
 
-A subject is known by `ref`, 24 hexadecimal digits of an HMAC of its code under the ledger's key, and within the desk
+A subject is known by `ref`, 24 hexadecimal digits of an HMAC of its code under the house's key, and within the desk
 by `subject_id`, a number made of the same HMAC. Both stay the same when the desk is made again. Only a `ref` may stand
 in an address; so it is with a matter's `ref`.
 """
@@ -108,6 +108,12 @@ event = Table(
         "matter_id",
         sqlite_where=text("matter_id IS NOT NULL"),
         postgresql_where=text("matter_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_desk_event_document",
+        "document",
+        sqlite_where=text("document IS NOT NULL"),
+        postgresql_where=text("document IS NOT NULL"),
     ),
 )
 
@@ -260,6 +266,7 @@ consent = Table(
     metadata,
     Column("id", _SERIAL, primary_key=True, autoincrement=True),
     Column("subject_id", BigInteger, nullable=False),
+    Column("key_id", BigInteger, nullable=False),
     Column("consent_id", String(128)),
     Column("item", String(64)),
     Column("matter_id", String(128)),
@@ -270,6 +277,7 @@ consent = Table(
     Column("source", String(64)),
     Column("seq", BigInteger),
     Index("ix_desk_consent_subject", "subject_id"),
+    Index("ix_desk_consent_key", "key_id"),
 )
 
 report = Table(
@@ -277,6 +285,7 @@ report = Table(
     metadata,
     Column("id", _SERIAL, primary_key=True, autoincrement=True),
     Column("subject_id", BigInteger, nullable=False, doc="whom the report is about"),
+    Column("key_id", BigInteger, nullable=False),
     Column("report_no", String(128)),
     Column("agency_uscc", String(18)),
     Column("issue_date", Date),
@@ -285,6 +294,7 @@ report = Table(
     Column("source", String(64)),
     Column("seq", BigInteger),
     Index("ix_desk_report_subject", "subject_id"),
+    Index("ix_desk_report_key", "key_id"),
 )
 
 agency = Table(
