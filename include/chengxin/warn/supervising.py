@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 
 from chengxin import engine
 from chengxin.districts import District
-from chengxin.ledger import answers, outbox
+from chengxin.ledger import answers, decisions, outbox
 from chengxin.ledger.models import CheckRun
 from chengxin.ledger.outbox import Scope
 from chengxin.settings import House
@@ -37,6 +37,8 @@ from chengxin.warn.words import load as load_words
 REPORT_NEEDED = "NEED_REPORT"
 AGENCY_REJECTED = "AGENCY_NOT_FILED"
 _COLUMNS = ("matters", "checked", "missing")
+_UNRECORDED = "未记录"
+"""Where no decision was recorded: not the same as none that weighed the credit."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Use:
     runs: int
     """Checks that were run in the month."""
     units: pd.DataFrame
-    """department, matters (事项), checked (applicants checked), missing (without a report that counts)."""
+    """department, matters (事项), checked (applicants checked), missing (without a report that counts), decided
+    (applicants decided in the month), weighed (of these, with the credit weighed)."""
     agencies: pd.DataFrame
     """name, reports (rejected because the agency was not filed when it issued them), departments (codes, sorted)."""
 
@@ -133,6 +136,9 @@ def use(house: House, district: District, as_of: date) -> Use:
                 CheckRun.finished_at.is_not(None),
             )
         )
+        made = decisions.counts(session, district.code, first, last)
+    units["decided"] = [sum(made.get(code, {}).values()) for code in units["department"]]
+    units["weighed"] = units["decided"] - [made.get(code, {}).get("not_weighed", 0) for code in units["department"]]
     order = {code: place for place, code in enumerate(district.departments)}
     units = units.assign(_place=units["department"].map(order).fillna(len(order)))
     units = units.sort_values(["_place", "department"], kind="stable").drop(columns="_place").reset_index(drop=True)
@@ -172,7 +178,7 @@ def _text(
     """The mail to one supervising body."""
     names = {unit: each.name for unit, each in district.departments.items()}
     month = f"{used.first.year}年{used.first.month}月"
-    totals = {column: int(used.units[column].sum()) for column in _COLUMNS}
+    totals = {column: int(used.units[column].sum()) for column in (*_COLUMNS, "decided", "weighed")}
     context = {
         "sender": district.mail.sender_name,
         "title": f"{month}信用记录和信用报告使用情况",
@@ -183,10 +189,10 @@ def _text(
         f"其中{totals['missing']:,}户次缺少有效信用报告。系统当月完成核查{used.runs:,}次。",
         "rows": [
             *_rows(used.units, names),
-            {"name": "合计", "numbers": [f"{totals[column]:,}" for column in _COLUMNS] + ["未记录"], "strong": True},
+            {"name": "合计", "numbers": _numbers(totals), "strong": True},
         ],
         "agencies": _agencies(used.agencies, names),
-        "weighed": "“作为考量因素”一栏尚无数据：系统还没有登记承办人员的最终决定，不能以零代替。",
+        "weighed": "“作为考量”一栏为作为考量的户次/已登记决定的户次；未记录的，承办人员没有登记决定，不能以零代替。",
         "reply": reply,
         "foot": [
             f"依据：{words.document} 四（一）指导和监管、四（二）第三方信用报告的机构管理。",
@@ -200,11 +206,16 @@ def _rows(units: pd.DataFrame, names: Mapping[str, str]) -> list[dict[str, Any]]
     return [
         {
             "name": names.get(row["department"], f"未在名录的单位（{row['department']}）"),
-            "numbers": [f"{int(row[column]):,}" for column in _COLUMNS] + ["未记录"],
+            "numbers": _numbers(row),
             "strong": False,
         }
         for row in units.to_dict("records")
     ]
+
+
+def _numbers(row: Mapping[Any, Any]) -> list[str]:
+    weighed = f"{int(row['weighed']):,}/{int(row['decided']):,}" if row["decided"] else _UNRECORDED
+    return [*(f"{int(row[column]):,}" for column in _COLUMNS), weighed]
 
 
 def _agencies(agencies: pd.DataFrame, names: Mapping[str, str]) -> list[dict[str, str]]:
