@@ -70,6 +70,7 @@ bench: setup ## benchmarks with their peers in the same run; writes benchmarks/R
 	@$(BIN)/python benchmarks/harvest.py $(BENCH)
 	@$(BIN)/python benchmarks/validate.py $(BENCH)
 	@$(BIN)/python benchmarks/warn.py $(BENCH)
+	@$(BIN)/python benchmarks/check.py $(BENCH)
 
 .PHONY: docs
 docs: setup ## write the generated pages (DAGS, POLICY, DATA)

@@ -1,0 +1,242 @@
+"""The contestants of `check.py` that run on an engine: ours, and the floor."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import check_facts
+
+Work = Callable[[], tuple[int, dict[str, Any]]]
+
+OBSERVED = ("natural_key", "observed_on", "seq", "source", "raw_sha256", "raw_row", "removed")
+READ = {
+    "subject": ("uscc", "kind"),
+    "matter": (
+        "matter_id", "type", "department", "procurement_form", "fund_kind", "land_method", "is_construction",
+        "test_date", "opened_on", "decided_on", "state",
+    ),
+    "applicant": ("matter_id", "applicant_no", "uscc", "name", "name_key"),
+    "credit_report": (
+        "uscc", "agency_uscc", "issue_date", "valid_to", "scale", "grade", "matter_id", "handed_in_by",
+    ),
+    "credit_record": (
+        "record_no", "uscc", "identified_on", "rectified_confirmed_on", "repaired_on", "withdrawn_on", "expires_on",
+        "in_report",
+    ),
+    "list_entry": ("list", "uscc", "name_key", "listed_on", "removed_on", "expires_on"),
+    "consent": ("uscc", "item", "matter_id", "recipient", "given_on", "withdrawn_on", "expires_on"),
+    "agency": ("uscc", "filed_on", "cancelled_on"),
+}  # fmt: skip
+"""Table → the columns that a check reads, beside those of the observation."""
+
+
+def prepare(folder: str, applicants: int, subjects: int) -> Work:
+    """Fills the lake."""
+
+    def run() -> tuple[int, dict[str, Any]]:
+        check_facts.make(folder, applicants, subjects)
+        return applicants, {}
+
+    return run
+
+
+def ours(folder: str, out: str, memory_limit: str | None = None) -> Work:
+    """The product: linking and judging as a check does, from the lake's files to two files."""
+    from dataclasses import replace
+
+    from chengxin import calendar, check, linking, policy
+
+    def once(house: Any, target: Path) -> tuple[int, dict[str, Any]]:
+        spent: dict[str, float] = {}
+        begun = time.perf_counter()
+        target.mkdir(parents=True, exist_ok=True)
+        house = replace(house, memory_limit=memory_limit)
+        district = check.load_district(house)
+        rules = policy.load(house.include_dir / "policy" / district.policy, district)
+        table = calendar.load_table(house.include_dir / "calendar.yml")
+        connection = house.engine()
+        spent["open"] = time.perf_counter() - begun
+        linked = linking.link(house, connection, district, check_facts.DAY, linking.read_point(house))
+        spent["link"] = time.perf_counter() - begun - sum(spent.values())
+        judged = check.judge(connection, rules, district, linked, {}, check_facts.DAY, table)
+        spent["judge"] = time.perf_counter() - begun - sum(spent.values())
+        for name in ("finding", "advice"):
+            rows = judged.tables[name]
+            connection.to_parquet(rows, target / f"{name}.parquet", COMPRESSION="zstd")
+        spent["write"] = time.perf_counter() - begun - sum(spent.values())
+        count = int(judged.advice.count().execute())
+        return count, {"seconds": {stage: round(seconds, 2) for stage, seconds in spent.items()}}
+
+    small = Path(out) / "warm"
+    check_facts.make(str(small), 400, 100)
+    once(check_facts.house(str(small)), small)
+    there = check_facts.house(folder)
+    return lambda: once(there, Path(out))
+
+
+def pandas(folder: str, out: str) -> Work:
+    """The same by hand in pandas (`check_pandas.py`)."""
+    import check_pandas
+
+    from chengxin import check, policy
+
+    def once(house: Any, target: Path) -> tuple[int, dict[str, Any]]:
+        district = check.load_district(house)
+        rules = house.include_dir / "policy" / district.policy
+        version = policy.load(rules, district).version
+        lake = house.lake.warehouse / "chengxin"
+        counts = check_pandas.run(lake, rules, version, district.code, check_facts.DAY, target)
+        return counts["advice"], {}
+
+    small = Path(out) / "warm"
+    check_facts.make(str(small), 400, 100)
+    once(check_facts.house(str(small)), small)
+    there = check_facts.house(folder)
+    return lambda: once(there, Path(out))
+
+
+def floor(folder: str, out: str, results: str) -> Work:
+    """Reads the columns that a check reads, and writes what it wrote, from memory: no join, no rule."""
+    import duckdb
+    import pyarrow.parquet as pq
+
+    there = check_facts.house(folder)
+    files = {table: there.lake.files(table) for table in READ}
+    connection = duckdb.connect()
+    connection.execute(f"SET threads = {len(os.sched_getaffinity(0))}; SET preserve_insertion_order = false")
+    for name in ("finding", "advice"):
+        connection.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM read_parquet('{results}/{name}.parquet')")
+
+    def run() -> tuple[int, dict[str, Any]]:
+        begun = time.perf_counter()
+        for table, columns in READ.items():
+            for file in files[table]:
+                pq.read_table(file, columns=[*columns, *OBSERVED])
+        spent = {"read": round(time.perf_counter() - begun, 2)}
+        Path(out).mkdir(parents=True, exist_ok=True)
+        for name in ("finding", "advice"):
+            connection.execute(f"COPY {name} TO '{out}/{name}.parquet' (FORMAT parquet, COMPRESSION zstd)")
+        spent["write"] = round(time.perf_counter() - begun - spent["read"], 2)
+        return connection.table("advice").count("*").fetchall()[0][0], {"seconds": spent}
+
+    return run
+
+
+def zen(folder: str, results: str, sample: int) -> Work:
+    """A sample of the applicants, one by one through zen-engine (`check_zen.py`). Linking is outside of the clock."""
+    import check_rules
+    import check_zen
+    import ibis
+    from zen import ZenEngine  # type: ignore[import-not-found]
+
+    from chengxin import check, linking
+
+    house = check_facts.house(folder)
+    district = check.load_district(house)
+    connection = house.engine()
+    linked = linking.link(house, connection, district, check_facts.DAY, linking.read_point(house))
+    chosen = linked.applicants.order_by("advice_id").limit(sample).select("advice_id")
+    facts = linked.facts
+
+    def number(day: Any) -> Any:
+        return (day.year() * 10000 + day.month() * 100 + day.day()).cast("int64")
+
+    def nested(rows: Any, **fields: Any) -> dict[str, list[dict[str, Any]]]:
+        found = rows.filter(rows.applicant_id.isin(wanted)).select("applicant_id", **fields).to_pyarrow().to_pylist()
+        each: dict[str, list[dict[str, Any]]] = {}
+        for row in found:
+            each.setdefault(row.pop("applicant_id"), []).append(row)
+        return each
+
+    keys = linked.applicants.select("advice_id", applicant_id=linked.applicants.advice_id)
+    keys = keys.inner_join(chosen, "advice_id").to_pyarrow().to_pylist()
+    wanted = [row["applicant_id"] for row in keys]
+    ids = {row["applicant_id"]: row["advice_id"] for row in keys}
+    people = facts.applicants.filter(facts.applicants.applicant_id.isin(wanted))
+    code = people.select("applicant_id", code="uscc")
+    about = people.select(
+        "applicant_id", "type", "procurement_form", "fund_kind", "land_method", "is_construction", "subject_kind",
+        code="uscc", t=number(people.test_date),
+    ).to_pyarrow().to_pylist()  # fmt: skip
+    reports = facts.reports.inner_join(code, "applicant_id")
+    records = facts.records.inner_join(code, "applicant_id")
+    records = records.filter((records.uscc == records.code).fill_null(False))
+    entries = facts.entries.inner_join(code, "applicant_id")
+    entries = entries.filter(entries.uscc.isnull() | (entries.uscc == entries.code).fill_null(False))
+    lists = {
+        "reports": nested(
+            reports, own=(reports.uscc == reports.code).fill_null(False), filed=reports.agency_filed,
+            consented=reports.consent_active, issued=number(reports.issue_date), valid_to=number(reports.valid_to),
+            scale=reports.scale, grade=reports.grade,
+            place=number(reports.issue_date).fill_null(0) * 10_000_000_000 + reports.position,
+        ),
+        "records": nested(
+            records, identified=number(records.identified_on), confirmed=number(records.rectified_confirmed_on),
+            repaired=number(records.repaired_on), in_report=records.in_report.fill_null(False),
+        ),
+        "lists": nested(
+            entries, list=entries.list, by_name=entries.uscc.isnull(), listed=number(entries.listed_on),
+            removed=number(entries.removed_on), expires=number(entries.expires_on),
+        ),
+    }  # fmt: skip
+    # A record that is not identified yet on the day to judge at is no record.
+    contexts = []
+    for row in about:
+        nests = {name: each.get(row["applicant_id"], []) for name, each in lists.items()}
+        nests["records"] = [one for one in nests["records"] if not (one["identified"] and one["identified"] > row["t"])]
+        contexts.append({**row, **nests})
+    rows = ibis.read_parquet(f"{results}/advice.parquet")
+    rows = rows.filter(rows.advice_id.isin(list(ids.values())))
+    expected = {
+        row["advice_id"]: (
+            row["as_written"], row["end"] or check_rules.NO_END, row["guarded"], row["end_guarded"] or
+            check_rules.NO_END, tuple(row["reasons"]),
+        )
+        for row in rows.mutate(end=number(rows.as_written_until), end_guarded=number(rows.guarded_until))
+        .to_pyarrow().to_pylist()
+    }  # fmt: skip
+    decision = ZenEngine().create_decision(
+        check_zen.graph(check_rules.Rules(house.include_dir / "policy" / district.policy))
+    )
+    for context in contexts[:20]:
+        decision.evaluate(context)
+
+    def run() -> tuple[int, dict[str, Any]]:
+        begun = time.perf_counter()
+        results = [decision.evaluate(context)["result"] for context in contexts]
+        seconds = time.perf_counter() - begun
+        told = {
+            ids[context["applicant_id"]]: check_zen.answer(result)
+            for context, result in zip(contexts, results, strict=True)
+        }
+        wrong = [key for key, value in told.items() if value != expected[key]]
+        if wrong:
+            raise SystemExit(
+                f"zen-engine differs on {len(wrong)}, first {wrong[0]}: {told[wrong[0]]}, {expected[wrong[0]]}"
+            )
+        return len(contexts), {"seconds": seconds}
+
+    return run
+
+
+def differences(one: Path, other: Path) -> dict[str, dict[str, int]]:
+    """Table → column → rows in which two sides differ; `rows`: those that one side alone has. Empty: all is equal."""
+    import duckdb
+
+    from chengxin.tables import ADVICE, FINDING
+
+    found: dict[str, dict[str, int]] = {}
+    for table in (FINDING, ADVICE):
+        key, *columns = [column.name for column in table.columns]
+        differ = ", ".join(f"count(*) FILTER (WHERE a.{name} IS DISTINCT FROM b.{name})" for name in columns)
+        unpaired = f"count(*) FILTER (WHERE a.{key} IS NULL OR b.{key} IS NULL)"
+        sides = f"read_parquet('{one / table.name}.parquet') a FULL JOIN read_parquet('{other / table.name}.parquet') b"
+        counted = duckdb.sql(f"SELECT {unpaired}, {differ} FROM {sides} ON a.{key} = b.{key}").fetchall()[0]
+        told = {name: number for name, number in zip(["rows", *columns], counted, strict=True) if number}
+        if told:
+            found[table.name] = told
+    return found
