@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -18,6 +19,27 @@ from chengxin.rulebook import RulebookError
 from chengxin.web.auditor import render
 from chengxin.web.auditor.office import Office, office
 from chengxin.web.auditor.visitor import visitor
+from chengxin.web.auditor.words import codes
+
+_SPOKEN = (
+    ("its source is older than its contract allows", "来源超过约定的最长可用时间"),
+    ("an entry of ", "有效的名单记录："),
+    (" counts", ""),
+    ("the body is one of ", "责任单位："),
+    (" of a list, in ", "（名单），用于"),
+    (" by matter, until the entry ends", "（按事项类别），至名单记录失效"),
+    (" until the anniversary", "，至满一年之日"),
+    ("; guarded: ", "；现行法规口径："),
+    ("no effect", "不产生效果"),
+    (", warns", "，并提醒"),
+    ("always", "一律"),
+    ("encouraged", "鼓励"),
+    ("must", "应当"),
+    ("protected", "保护"),
+    (" or ", "、"),
+    (", ", "、"),
+)
+"""What the generated words of the policy page (`docs/POLICY.md`) are in Chinese."""
 
 router = APIRouter()
 
@@ -44,15 +66,15 @@ class Line:
 @router.get("/policy")
 def policy(request: Request) -> Response:
     """The document as its files say now."""
-    visitor(request).must_be("auditor", "operator", "officer")
-    here = office(request)
+    who, here = visitor(request), office(request)
+    who.must_be("auditor", "operator", "officer")
     found = here.policy
     rows = docs.rows(found)
     context = {
         "policy": found,
         "rules": {clause: [row for row in rows if row.clause == clause] for clause in found.document.clauses},
         "versions": _versions(here),
-        "day": here.today(),
+        "spoken": _speaker(here, who.language),
     }
     return render.page(request, "policy.html.j2", context)
 
@@ -71,6 +93,23 @@ def diff(request: Request, old: str, new: str) -> Response:
         raise HTTPException(404) from None
     context = {"old": old, "new": new, "files": list(_changes(before, after))}
     return render.page(request, "policy_diff.html.j2", context)
+
+
+def _speaker(here: Office, language: str) -> Callable[[str], str]:
+    """Turns the words of a rule's effect into the reader's language."""
+    called = {
+        **here.words.effects,
+        **{key.split(" ")[1]: said["zh"] for key, said in codes().items() if "年报状态" in key},
+    }
+
+    def spoken(text: str) -> str:
+        if language == "en":
+            return text.replace("`", "")
+        for ours, chinese in _SPOKEN:
+            text = text.replace(ours, chinese)
+        return re.sub(r"`?\b([A-Z][A-Z_]+)\b`?", lambda found: called.get(found[1], found[1]), text)
+
+    return spoken
 
 
 def _versions(here: Office) -> list[Version]:

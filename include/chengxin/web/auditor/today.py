@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from chengxin import freshness
 from chengxin.desk import read
 from chengxin.ledger.models import CheckRun
+from chengxin.policy.vocabulary import RANK
 from chengxin.web.auditor import history, render
 from chengxin.web.auditor.office import office
 from chengxin.web.auditor.visitor import visitor
@@ -46,6 +47,7 @@ def today(request: Request) -> Response:
     context = {
         "day": day,
         "standing": standing,
+        "decisions": sorted(standing.decisions.items(), key=lambda item: -RANK[item[0]]),
         "most": max((street.filed + street.due for street in standing.streets), default=0),
         "ages": ages,
         "titles": here.titles,
