@@ -36,13 +36,14 @@ def auditor_pages() -> list[dict[str, Any]]:
     from airflow.api_fastapi.core_api.security import get_user
     from fastapi import Depends
 
+    from chengxin.dagtools.interventions import on_day
     from chengxin.web.auditor import app as pages
 
     def login(user: Any = Depends(get_user)) -> str:
         return str(user.get_name())
 
     try:
-        app = pages.app(house(), login, login_url="/api/v2/auth/login")
+        app = pages.app(house(), login, login_url="/api/v2/auth/login", interventions=on_day)
     except ChengxinError as error:
         log.warning("no auditor's pages: %s", error)
         return []

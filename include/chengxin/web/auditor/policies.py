@@ -97,10 +97,8 @@ def diff(request: Request, old: str, new: str) -> Response:
 
 def _speaker(here: Office, language: str) -> Callable[[str], str]:
     """Turns the words of a rule's effect into the reader's language."""
-    called = {
-        **here.words.effects,
-        **{key.split(" ")[1]: said["zh"] for key, said in codes().items() if "年报状态" in key},
-    }
+    statuses = {key.split(" ")[1]: said["zh"] for key, said in codes().items() if key.startswith("年报状态 ")}
+    called = {**here.words.effects, **statuses}
 
     def spoken(text: str) -> str:
         if language == "en":

@@ -1,8 +1,8 @@
 """Chinese and English words of the pages.
 
 Templates are written in Chinese: `t("今日")` gives the words themselves, or their English from `words/*.yml`. What has
-no words of its own, such as a state, is asked for by a key (`t("邮件状态 " ~ state)`); its Chinese and its English stand in
-`words/codes.yml`. A test holds that every word of every template has its English.
+no words of its own, such as a state, is asked for by a key (`t("邮件状态 " ~ state)`); its Chinese and its English
+stand in `words/codes.yml`. A test holds that every word of every template has its English.
 """
 
 from __future__ import annotations
