@@ -2,6 +2,7 @@
 ## What it does
 Checks every applicant of every pending matter, and every subject's annual report, against the district's policy, on
 the facts that the lake holds as of the day. Writes findings, advice and filing statuses; only what changed is written.
+Then brings the desk (what the pages show) up to date; mails do not wait for it.
 
 ## Who reads the result
 `warn_departments` (started by the asset `lake://advice`), the auditor's pages, `chengxin explain`.
@@ -45,7 +46,13 @@ def check_matters():
         context["outlet_events"][ADVICE].extra = {"as_of": day.isoformat()}
         return counts
 
-    check()
+    @task
+    def desk():
+        from chengxin.desk import refresh
+
+        return refresh.refresh(house())
+
+    check() >> desk()
 
 
 check_matters()

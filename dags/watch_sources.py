@@ -2,6 +2,7 @@
 ## What it does
 Looks at every source, whether its harvest ran or not: fresh, late (a scheduled harvest is missing, the last one can
 still be used), stale (too old to be used) or recovered (back today). Each change of state is recorded in the ledger.
+Then the desk (what the pages show) takes in what was harvested meanwhile.
 
 ## Who reads the result
 The operators: a source that becomes stale fails the run once, and the failure notice names it. `chengxin sources`
@@ -46,7 +47,15 @@ def watch_sources():
 
         stage.alarm(swept["changed"])
 
-    alarm(sweep())
+    @task
+    def desk():
+        from chengxin.desk import refresh
+
+        return refresh.refresh(house())
+
+    swept = sweep()
+    alarm(swept)
+    swept >> desk()
 
 
 watch_sources()

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from chengxin.auditor_cli import register as register_auditor_commands
 from chengxin.clock import beijing_date
+from chengxin.desk_cli import app as desk_commands
 from chengxin.errors import ChengxinError, ConfigError, ConnectionNotFoundError
 from chengxin.mail_cli import register as register_mail_commands
 from chengxin.operations_cli import register as register_operations_commands
@@ -47,6 +48,7 @@ policy = typer.Typer(no_args_is_help=True, help="The policy files.")
 policy.command()(policy_commands.diff)
 policy.command()(policy_commands.docs)
 app.add_typer(policy, name="policy")
+app.add_typer(desk_commands, name="desk")
 register_source_commands(app)
 register_auditor_commands(app)
 register_mail_commands(app)

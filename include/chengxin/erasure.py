@@ -1,8 +1,8 @@
 """A lawful request: a subject's content leaves every place where this system keeps it. Hashes stay.
 
 What is gone through: the lake's rows (and the files of commits under way), the raw archive, rejected rows, stored
-messages, bodies of acts, data docs, logs, work files; then the ledger's own file is written anew, since a database
-leaves what it deletes in its free pages. Nothing else writes meanwhile: the harvests' locks are held.
+messages, bodies of acts, data docs, logs, work files, the pages' desk; then the ledger's own file is written anew, since
+a database leaves what it deletes in its free pages. Nothing else writes meanwhile: the harvests' locks are held.
 
 A raw file is what a source sent, or it is nothing: it cannot lose one record, so a file that holds the subject goes as
 a whole. The facts of others that rest on it stay, and their explanation says that the file was erased. The same holds
@@ -28,10 +28,11 @@ from sqlalchemy import String, Text, delete, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from chengxin import archive, contracts, engine, forgetting, identity, readers, upkeep
+from chengxin.desk import refresh as desk
 from chengxin.errors import ChengxinError, ConfigError
 from chengxin.forgetting import HIDDEN, Person
-from chengxin.ledger import acts
-from chengxin.ledger.acts import ActBody, Deed
+from chengxin.ledger import access, acts, decisions, objections
+from chengxin.ledger.acts import Act, ActBody, Deed
 from chengxin.ledger.messages import Message, MessageBody
 from chengxin.ledger.models import Base, Harvest, RawObject
 from chengxin.settings import House
@@ -72,13 +73,18 @@ def subject(house: House, code: str, actor: str, reason: str) -> dict[str, Any]:
             raise ConfigError(
                 "the reason names the subject", where="erase --reason", remedy="refer to the request by its number"
             )
+        # Before the lake forgets which advice was the subject's.
+        advice = _advice_ids(house, connection, who)
         with house.ledger.begin() as session:
-            acts.record(session, house.clock(), actor, "erasure", who.sha256, {"ground": "request"}, reason=reason)
+            bodies = _bodies(session, who, advice)
+            # With their number in the same act: `verify` asks who took them.
+            about = {"ground": "request", "bodies": bodies}
+            acts.record(session, house.clock(), actor, "erasure", who.sha256, about, reason=reason)
         raw = _raw_files(house, who)
-        tables = _tables(house, connection, who)
+        tables = _tables(house, connection, who, advice)
         files = _raw_erased(house, raw)
         with house.ledger.begin() as session:
-            messages, bodies = _messages(session, house, who), _bodies(session, who)
+            messages = _messages(session, house, who)
             _columns(session, who)
         done = {
             "subject": who.sha256,
@@ -91,6 +97,7 @@ def subject(house: House, code: str, actor: str, reason: str) -> dict[str, Any]:
         for name in TABLES:
             upkeep.expire(house, name)
             upkeep.sweep(house, name, grace=timedelta(0))
+        desk.forget(house)
         with house.ledger.begin() as session:
             acts.record(session, house.clock(), actor, "erasure.done", who.sha256, done)
         compact_ledger(house)
@@ -124,10 +131,14 @@ def _alone(house: House) -> Iterator[None]:
         yield
 
 
-def _tables(house: House, connection: engine.Connection, who: Person) -> dict[str, dict[str, int]]:
+def _advice_ids(house: House, connection: engine.Connection, who: Person) -> list[str]:
     advice = engine.observations(connection, house.lake, "advice")
     mine = advice.filter(forgetting.of_person(who, "advice", ())(advice)).select("advice_id").distinct()
-    ids = connection.to_pyarrow(mine)["advice_id"].to_pylist()
+    ids: list[str] = connection.to_pyarrow(mine)["advice_id"].to_pylist()
+    return ids
+
+
+def _tables(house: House, connection: engine.Connection, who: Person, ids: Sequence[str]) -> dict[str, dict[str, int]]:
     counts = {}
     # Findings before the advice that names them, so that a killed run finds the rest.
     for name in sorted(TABLES, key=lambda name: name == "advice"):
@@ -211,12 +222,21 @@ def parts(content: bytes) -> Iterator[bytes]:
                 yield payload
 
 
-def _bodies(session: Session, who: Person) -> int:
-    """Erases the bodies of acts that tell of the subject."""
-    test = or_(*[ActBody.content.contains(needle, autoescape=True) for needle in who.needles])
-    seqs = list(session.scalars(select(ActBody.seq).where(test)))
-    session.execute(delete(ActBody).where(ActBody.seq.in_(seqs)))
-    return len(seqs)
+def _bodies(session: Session, who: Person, advice: Sequence[str]) -> int:
+    """Erases the bodies of acts that tell of the subject, or are about it: decisions on its advice, its objections, why
+    it was looked at. Whoever wrote them may have called it otherwise than the lake does."""
+    tests = [ActBody.content.contains(needle, autoescape=True) for needle in who.needles]
+    seqs = set(session.scalars(select(ActBody.seq).where(or_(*tests))))
+    looks = Act.kind.startswith(access.PREFIX, autoescape=True)
+    seqs |= set(session.scalars(select(Act.seq).where(Act.subject == who.sha256, looks)))
+    kinds = (decisions.KIND, objections.MADE, objections.SETTLED)
+    for ids in decisions.batches(advice):
+        seqs |= set(session.scalars(select(Act.seq).where(Act.subject.in_(ids), Act.kind.in_(kinds))))
+    number = 0
+    for some in decisions.batches(sorted(seqs)):
+        gone = session.scalars(delete(ActBody).where(ActBody.seq.in_(some)).returning(ActBody.seq))
+        number += len(gone.all())
+    return number
 
 
 def _columns(session: Session, who: Person) -> None:
@@ -236,7 +256,8 @@ def _files(house: House, who: Person) -> int:
     own = {house.raw_dir, house.var / "lake", house.var / "locks", house.var / "rulebooks"}
     number = 0
     for path in sorted(house.var.rglob("*")):
-        if not path.is_file() or own & set(path.parents) or ".db" in path.suffixes or path.name.startswith("ledger.db"):
+        database = ".db" in path.suffixes or path.name.startswith(("ledger.db", "desk."))
+        if not path.is_file() or own & set(path.parents) or database:
             continue
         content = path.read_bytes()
         found = in_bytes(content, who.needles)

@@ -18,6 +18,7 @@ from sqlalchemy import delete, func, select
 
 from chengxin import archive, contracts, engine, forgetting, yamlfile
 from chengxin.contracts import Duration
+from chengxin.desk import refresh as desk
 from chengxin.engine import Connection
 from chengxin.erasure import compact_ledger
 from chengxin.forgetting import SEPARATOR, past
@@ -63,6 +64,8 @@ def run(house: House, as_of: date) -> dict[str, Any]:
         "data_docs": _files([house.var / "data_docs"], terms.data_docs),
         "logs": _files(log_folders(house), terms.logs),
     }
+    if done["facts"] or done["rejected"]:
+        desk.forget(house)
     if any(done.values()):
         with house.ledger.begin() as session:
             acts.record(session, house.clock(), "maintain", "retention", as_of.isoformat(), done)
