@@ -11,6 +11,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
@@ -58,8 +59,10 @@ def put(house: House, source: str, data: bytes, *, durable: bool = True) -> str:
 def sync(house: House, source: str, sha256s: Iterable[str]) -> None:
     """Makes raw files outlast a power cut: many at once cost little more than one."""
     targets = {path(house, source, sha256) for sha256 in sha256s}
-    for target in sorted(targets) + sorted({target.parent for target in targets}):
-        _sync(target)
+    # Side by side they share the disk's waits: 125 pages took 0.7 s one after the other.
+    with ThreadPoolExecutor(8, thread_name_prefix="sync") as disk:
+        for done in disk.map(_sync, [*targets, *{target.parent for target in targets}]):
+            assert done is None
 
 
 def put_stream(house: House, source: str, data: Iterable[bytes]) -> tuple[str, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -166,25 +166,27 @@ def _prepare(house: House, contract: Contract, harvest_id: int) -> None:
     detail: dict[str, Any] = {}
     try:
         engine.raw_sql("SET preserve_insertion_order = true")
-        for records in _ahead(_chunks(house, contract, raw, tally)):
-            staging.take(records)
+        for prepared in _ahead(map(staging.prepare, _ahead(_chunks(house, contract, raw, tally)))):
+            staging.take(prepared)
         staging.close()
         if contract.mode == "incremental":
             late.stage(house, contract, as_of, judged_by, folder, engine.con, _chunks)
         if files_feedback.wanted(contract):
             files_feedback.keep(house, contract, harvest_id, raw, folder, engine.con)
-        with tally.timed("validate"):
-            index = gate.close()
+        with ThreadPoolExecutor(1, thread_name_prefix="gate") as other:
+            closing = other.submit(_timed, tally, "validate", gate.close)
+            with tally.timed("compare"):
+                publication = Publication(engine, house.lake, contract, as_of, folder, later, suppression.erased(house))
+                lost = publication.duplicates()
+                changes = publication.compare()
+            index = closing.result()
         detail["data_docs"] = (docs / index.name).as_posix() if index else None
         detail |= _found(tally)
         _note(house, harvest_id, {"harvested": tally.harvested, "rejected": tally.rejected}, detail)
         detail["drift"] = bounds.drift(contract, tally)
         detail["bounds"] = bounds.batch(contract, tally)
+        tally.ignored.update(lost)
         with tally.timed("compare"):
-            publication = Publication(engine, house.lake, contract, as_of, folder, later, suppression.erased(house))
-            for reason, count in publication.duplicates().items():
-                tally.ignored[reason] += count
-            changes = publication.compare()
             published, unchanged = publication.records()
             jumps = publication.jumps()
         bounds.shrink(contract, changes)
@@ -275,12 +277,17 @@ def _chunks(house: House, contract: Contract, raw: list[RawObject], tally: Any) 
 
 
 def _ahead(chunks: Iterator[Any]) -> Iterator[Any]:
-    """The same chunks, the next one being read while one is worked on."""
-    with ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
-        coming = reader.submit(next, chunks, None)
+    """The same chunks, the next one being made while one is worked on."""
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as maker:
+        coming = maker.submit(next, chunks, None)
         while (chunk := coming.result()) is not None:
-            coming = reader.submit(next, chunks, None)
+            coming = maker.submit(next, chunks, None)
             yield chunk
+
+
+def _timed(tally: Any, stage: str, work: Callable[[], Any]) -> Any:
+    with tally.timed(stage):
+        return work()
 
 
 def _found(tally: Any) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def stage(
         staging = Staging(contract, day, rules, _Judged(), own, connection)
         try:
             for records in chunks(house, contract, raw, staging.tally):
-                staging.take(records)
+                staging.take(staging.prepare(records))
         except ArchiveError as error:
             logger.warning("%s: what was said for %s is not kept any more (%s)", contract.name, day, error.what)
             staging.close()

@@ -43,6 +43,15 @@ _WAITING = 4
 _PERSON = identity.REASONS.index("IS_PERSONAL_ID") + values.CODE
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A chunk between `Staging.prepare` and `Staging.take`: the records' facts, and the lists inside them by heading,
+    taken apart and as text."""
+
+    facts: Facts
+    lists: dict[str, tuple[pa.Table, pa.Array]]
+
+
 @dataclass
 class Tally:
     """What was counted on the way, in source records unless said otherwise."""
@@ -111,8 +120,11 @@ class Staging:
                 self._writing.popleft().result()
         self._writer.shutdown()
 
-    def take(self, records: pa.Table) -> None:
-        """Takes a chunk of source records: text columns by heading, and `normalise.META`."""
+    def prepare(self, records: pa.Table) -> Prepared:
+        """Normalises a chunk of source records: text columns by heading, and `normalise.META`.
+
+        Chunks come in order; the next may be prepared while the former is taken.
+        """
         tally, contract = self.tally, self.contract
         chunk = normalise.chunk(records, tally.harvested)
         tally.harvested += records.num_rows
@@ -124,7 +136,11 @@ class Staging:
                 keep &= ~rows
             chunk = normalise.select(chunk, keep)
             chunk, parsed = self._lists(chunk)
-            facts = normalise.facts(contract, chunk)
+            return Prepared(normalise.facts(contract, chunk), parsed)
+
+    def take(self, prepared: Prepared) -> None:
+        """Judges a chunk, counts it, and puts it on disk."""
+        tally, contract, facts = self.tally, self.contract, prepared.facts
         with tally.timed("validate"):
             judged = judge.judge(self.connection, facts, self.rules[contract.table], self.as_of)
             self.gate.add(judged)
@@ -135,8 +151,8 @@ class Staging:
             filled = facts.text.get(name, facts.columns[name])
             tally.filled[name] += len(filled) - filled.null_count
         with tally.timed("stage"):
-            self._write(judged, contract.key, _joined(parsed))
-        for heading, (items, _) in parsed.items():
+            self._write(judged, contract.key, _joined(prepared.lists))
+        for heading, (items, _) in prepared.lists.items():
             self._take_items(heading, items, judged)
 
     def _lists(self, chunk: Chunk) -> tuple[Chunk, dict[str, tuple[pa.Table, pa.Array]]]:
@@ -144,7 +160,8 @@ class Staging:
         found: dict[str, tuple[pa.Table, pa.Array]] = {}
         for heading, child in self.contract.children.items():
             text = values.clean(normalise.column(chunk.records, heading), self.contract.nulls)
-            items, broken, keys = lists.parse(self.connection, text, normalise.headings(child.columns))
+            with self.connection.cursor() as cursor:
+                items, broken, keys = lists.parse(cursor, text, normalise.headings(child.columns))
             self.tally.item_headings.setdefault(heading, set()).update(keys)
             found[heading] = (items, text)
             if broken.any():

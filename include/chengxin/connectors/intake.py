@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 
 from chengxin import archive
 from chengxin.ledger.models import Harvest, RawObject
@@ -85,8 +85,9 @@ class Intake:
             archive.sync(self._house, self._source, [*self._kept, sha256])
         ledger = self._house.ledger
         with ledger.begin() if complete else ledger.begin_lightly() as session:
-            session.add(
-                RawObject(
+            # No object of the mapper's: this is done for every page.
+            session.execute(
+                insert(RawObject).values(
                     harvest_id=self._harvest_id,
                     ordinal=len(self._kept),
                     sha256=sha256,

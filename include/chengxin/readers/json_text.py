@@ -15,6 +15,7 @@ import pyarrow as pa
 from chengxin import archive
 from chengxin.contracts import FilesRead
 from chengxin.errors import SourceContentError
+from chengxin.readers import regular
 from chengxin.readers.decode import decoded
 from chengxin.readers.raw import Raw
 from chengxin.readers.rows import MAX_ROWS, batch, from_records, pieces, texts
@@ -39,7 +40,7 @@ def page(
     """
     data = archive.get(house, source, sha256)
     path = tuple(records.split("."))
-    expected = _expected(path, tuple(headings), data, sha256)
+    expected = _regular(path, headings, data, sha256) or _expected(path, tuple(headings), data, sha256)
     if expected is not None:
         yield from pieces(expected)
         return
@@ -81,8 +82,20 @@ def document(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
         first += len(records)
 
 
+def _regular(path: tuple[str, ...], headings: Sequence[str], data: bytes, sha256: str) -> pa.RecordBatch | None:
+    """The records, where `regular` can read them: most pages, and other threads work meanwhile."""
+    try:
+        found = _level(path, msgspec.Raw).decode(data)
+        for _ in path:
+            found = found.c0
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    columns = regular.columns(found, headings)
+    return batch(columns, sha256) if columns else None
+
+
 def _expected(path: tuple[str, ...], headings: tuple[str, ...], data: bytes, sha256: str) -> pa.RecordBatch | None:
-    """The records, where all of them are objects without other headings: most pages, in half the time.
+    """The records, where all of them are objects without other headings: in half the time.
 
     None: anything else, an empty list and what is no JSON included.
     """
@@ -113,7 +126,12 @@ def _decoder(path: tuple[str, ...], headings: tuple[str, ...]) -> msgspec.json.D
         # Values of JSON form no cycles.
         gc=False,
     )
-    kind = list[kind]
+    return _level(path, list[kind])
+
+
+@lru_cache(maxsize=64)
+def _level(path: tuple[str, ...], kind: Any) -> msgspec.json.Decoder[Any]:
+    """A decoder of what stands at a path; everything beside it is looked through and left aside."""
     for name in reversed(path):
         kind = msgspec.defstruct("Level", [("c0", kind)], rename={"c0": name})
     return msgspec.json.Decoder(kind, float_hook=str)
