@@ -201,12 +201,9 @@ def _applicants(
 
 
 def _credit_reports(connection: Connection, known: Mapping[str, ibis.Table], names: ibis.Table | None) -> ibis.Table:
-    """The reports, each with its place in its file; without a code, the one that its exact name has alone."""
+    """The reports; without a code, the one that its exact name has alone."""
     reports = known["credit_report"]
-    reports = reports.mutate(
-        evidence_id=evidence_id(reports),
-        position=ibis.row_number().over(order_by=[reports.raw_row, reports.natural_key, reports.source]).cast("int32"),
-    )
+    reports = reports.mutate(evidence_id=evidence_id(reports))
     if names is None:
         return reports
     nameless = reports.filter(reports.uscc.isnull(), reports.subject_name.notnull())
@@ -247,8 +244,11 @@ def _reports(reports: ibis.Table, live: ibis.Table, applicants: ibis.Table) -> i
         given = live.filter(which).mutate(about=live.uscc, department=live.recipient).select("about", *keys).distinct()
         rows = rows.left_join(given.mutate(**{name: True}), ["about", *keys])
         rows = rows.drop(*[column for column in rows.columns if column.endswith("_right")])
+    # Their places matter among an applicant's reports alone: over all of them, one core would sort for all others.
+    order = ibis.window(group_by="applicant_id", order_by=[rows.raw_row, rows.natural_key, rows.source])
     return rows.select(
-        "applicant_id", "evidence_id", "source", "agency_filed", "issue_date", "valid_to", "scale", "grade", "position",
+        "applicant_id", "evidence_id", "source", "agency_filed", "issue_date", "valid_to", "scale", "grade",
+        position=ibis.row_number().over(order).cast("int32"),
         uscc=rows.about,
         consent_active=ibis.coalesce(*[rows[name] for name in named], False),
     )  # fmt: skip
@@ -268,7 +268,7 @@ def _with_filing(reports: ibis.Table, agencies: ibis.Table, as_of: date) -> ibis
     filed = both.select("evidence_id").distinct().mutate(filed=True)
     reports = reports.left_join(filed, "evidence_id").drop("evidence_id_right")
     return reports.select(
-        "evidence_id", "source", "issue_date", "valid_to", "scale", "grade", "position",
+        "evidence_id", "source", "natural_key", "raw_row", "issue_date", "valid_to", "scale", "grade",
         about=reports.uscc,
         for_matter=reports.matter_id,
         handed_in_by=reports.handed_in_by.coalesce(reports.uscc),

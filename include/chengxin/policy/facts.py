@@ -19,7 +19,8 @@ class Facts:
         applicants: `applicant_id, test_date, type, procurement_form, fund_kind, land_method, is_construction, field,
             uscc, subject_kind`; one row each.
         reports: `applicant_id, evidence_id, source, uscc, agency_filed, consent_active, issue_date, valid_to, scale,
-            grade, position`; `position` is the report's place in its file, `evidence_id` never null.
+            grade, position`; `position` is the report's place among the applicant's, in the order of their files,
+            `evidence_id` is never null.
         records: `applicant_id, evidence_id, source, uscc, identified_on, rectified_confirmed_on, repaired_on,
             in_report`.
         entries: `applicant_id, evidence_id, source, list, uscc, listed_on, removed_on, expires_on`; an entry without
