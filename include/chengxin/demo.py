@@ -56,6 +56,7 @@ class Options:
         parallelism: Airflow tasks at once.
         scheduled: DAGs keep their cron schedules; off, nothing runs but what is triggered.
         settings: more variables for the house and Airflow's processes, e.g. `CHENGXIN_INCLUDE`.
+        airflow: the kind of Airflow that the day runs in.
     """
 
     as_of: date
@@ -68,6 +69,7 @@ class Options:
     parallelism: int = 4
     scheduled: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
+    airflow: type[LocalAirflow] = LocalAirflow
 
 
 @dataclass
@@ -181,7 +183,7 @@ def day(options: Options, root: Path, console: Console) -> Iterator[Day]:
         started = time.monotonic()
         # Entered before the folder is cleared: it ends what a killed run may have left at work there.
         airflow = stack.enter_context(
-            LocalAirflow(
+            options.airflow(
                 root,
                 folder / "airflow",
                 environment,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from chengxin.settings import House
@@ -10,6 +13,16 @@ from chengxin.settings import House
 def register(app: typer.Typer) -> None:
     """Adds the commands of this module to the command line."""
     app.command()(init)
+    app.command()(backup)
+    app.command()(restore)
+
+
+AirflowUrl = Annotated[
+    str,
+    typer.Option(
+        envvar="AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", help="SQLAlchemy URL of Airflow's database; empty: without it"
+    ),
+]
 
 
 def init() -> None:
@@ -20,3 +33,28 @@ def init() -> None:
     with house.ledger.begin():
         lake.ensure(house.lake)
     typer.echo("ledger and lake are ready")
+
+
+def backup(
+    folder: Annotated[
+        Path, typer.Argument(file_okay=False, help="Where the backups are; each gets a folder of its own")
+    ],
+    keep: Annotated[int | None, typer.Option(min=1, help="How many stay, this one among them; default: all")] = None,
+    airflow_url: AirflowUrl = "",
+) -> None:
+    """Put Airflow's database, ledger, lake and archive away, as of one instant. The house may be at work."""
+    from chengxin import backup as stage
+
+    typer.echo(stage.take(House.from_environment(), folder, airflow_url=airflow_url, keep=keep))
+
+
+def restore(
+    backup: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="One backup's folder")],
+    airflow_url: AirflowUrl = "",
+) -> None:
+    """Bring a backup back, into an empty folder and empty databases."""
+    from chengxin import backup as stage
+
+    made = stage.restore(House.from_environment(), backup, airflow_url=airflow_url)
+    typer.echo(f"restored as of {made.taken_at}: act {made.acts}, head {made.head}")
+    typer.echo("compare the head with the one in the last operators' mail, then: chengxin verify")

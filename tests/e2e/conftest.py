@@ -14,13 +14,13 @@ from rich.console import Console
 from chengxin import demo
 from chengxin.sandbox.processes import members
 
-from .days import AS_OF, DISTRICT, ROOT, Played
+from .days import AS_OF, DISTRICT, ROOT, SEED, SUBJECTS, Played
 
 
 @pytest.fixture(scope="session")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     folder = tmp_path_factory.mktemp("a whole day")
-    options = demo.Options(as_of=AS_OF, subjects=300, seed=7, district=DISTRICT, folder=folder)
+    options = demo.Options(as_of=AS_OF, subjects=SUBJECTS, seed=SEED, district=DISTRICT, folder=folder)
     with (folder / "console.txt").open("w", encoding="utf-8") as screen:
         with demo.day(options, ROOT, Console(file=screen, width=120)) as day:
             sessions = [child.pid for child in day.airflow.group.children.values()]

@@ -13,6 +13,7 @@ from chengxin.summary import Summary
 ROOT = Path(__file__).resolve().parents[2]
 AS_OF = date(2026, 6, 15)
 DISTRICT = "370112"
+SUBJECTS, SEED = 300, 7
 
 
 @dataclass

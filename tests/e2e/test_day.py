@@ -11,8 +11,10 @@ import pytest
 
 from chengxin import districts
 from chengxin.sandbox.processes import PROC, members
+from chengxin.tables import TABLES
 
-from .days import AS_OF, DISTRICT, ROOT, Played
+from . import by_hand
+from .days import AS_OF, DISTRICT, ROOT, SEED, SUBJECTS, Played
 
 pytestmark = pytest.mark.services
 
@@ -56,6 +58,13 @@ def test_mails_arrived_as_the_ledger_says(played: Played) -> None:
     boxes = {box for unit in district.departments.values() for box in (unit.mailbox, unit.head) if box}
     assert {mail["Delivered-To"] for mail in played.mails} <= boxes | set(district.mail.operators)
     assert len({mail["Message-ID"] for mail in played.mails}) == len(played.mails)
+
+
+def test_the_stages_by_hand_give_the_same_lake_and_mails(played: Played, tmp_path: Path) -> None:
+    alone = by_hand.play(tmp_path, subjects=SUBJECTS, seed=SEED)
+    for table in TABLES:
+        assert by_hand.canonical(played.day.house, table) == by_hand.canonical(alone.house, table), table
+    assert by_hand.letters(played.mails) == by_hand.letters(alone.mails)
 
 
 def test_xcom_carries_ids_and_counts_only(played: Played) -> None:

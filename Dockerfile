@@ -1,0 +1,34 @@
+# One image for every Airflow component of docker-compose.yaml: Python, the pinned requirements, this project. No secret
+# goes in: the build context leaves .env out (.dockerignore), and everything that is set is set at run time.
+
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /build
+COPY requirements-production.txt .
+RUN python -m venv /opt/venv \
+ && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-production.txt
+
+FROM python:3.11-slim-bookworm
+# pg_dump and pg_restore for `chengxin backup` and `chengxin restore`: of the same major version as the server.
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends postgresql-client-15 \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=build /opt/venv /opt/venv
+# A fixed number, so that shared folders have one owner on every machine. Group 0: clusters that choose the number.
+RUN useradd --uid 50000 --gid 0 --home-dir /opt/airflow --create-home chengxin \
+ && install -d -o 50000 -g 0 -m 0770 /var/lib/chengxin /var/log/chengxin /var/drop /var/backups/chengxin
+WORKDIR /opt/chengxin
+COPY pyproject.toml README.md LICENSE ./
+COPY include include
+COPY great_expectations great_expectations
+COPY dags dags
+COPY plugins plugins
+COPY deploy deploy
+RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps -e . \
+ && /opt/venv/bin/python -m compileall -q include/chengxin
+ENV PATH=/opt/venv/bin:$PATH \
+    AIRFLOW_HOME=/opt/airflow \
+    CHENGXIN_ROOT=/opt/chengxin \
+    CHENGXIN_VAR=/var/lib/chengxin \
+    PYTHONUNBUFFERED=1
+USER 50000
+CMD ["airflow", "version"]

@@ -1,0 +1,243 @@
+"""docker-compose.yaml against the compose schema, and against the house's own rules for a deployment."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from . import composefile
+from .composefile import ROOT, MissingVariableError, interpolate
+
+FILE = composefile.load()
+SERVICES: dict[str, dict[str, Any]] = FILE["services"]
+OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+ONE_SHOT = {name for name, service in SERVICES.items() if service.get("restart") == "no"}
+SECRET = re.compile(r"PASSWORD|SECRET_KEY|JWT_SECRET|FERNET|AUTH$|_KEY$")
+EXAMPLE = (ROOT / ".env.example").read_text("utf-8")
+
+
+def environment(name: str) -> dict[str, Any]:
+    return dict(SERVICES[name].get("environment") or {})
+
+
+def variables(text: str) -> set[str]:
+    """The variables that a text interpolates."""
+    return {found["name"] for found in composefile.VARIABLE.finditer(text) if found["name"]}
+
+
+def test_the_file_follows_the_compose_specification() -> None:
+    schema = json.loads(
+        files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text("utf-8")
+    )
+    validator = jsonschema.validators.validator_for(schema)
+    validator.check_schema(schema)
+    faults = [f"{'/'.join(map(str, error.path))}: {error.message}" for error in validator(schema).iter_errors(FILE)]
+    assert faults == []
+    broken = {**FILE, "services": {**SERVICES, "redis": {**SERVICES["redis"], "restrat": "no"}}}
+    assert list(validator(schema).iter_errors(broken))
+
+
+def test_every_part_is_there() -> None:
+    stores, airflow = {"postgres", "redis"}, {"api-server", "scheduler", "dag-processor", "triggerer", "worker"}
+    chores = {"clean", "backup"}
+    assert set(SERVICES) == stores | airflow | chores | {"init"}
+    assert chores | {"init"} == ONE_SHOT
+    assert {name for name, service in SERVICES.items() if service.get("profiles") == ["chores"]} == chores
+    image, _, tag = SERVICES["postgres"]["image"].partition(":")
+    assert image == "postgres"
+    assert int(tag.split("-")[0]) >= 15
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_house_rules_of_a_service(name: str) -> None:
+    service = SERVICES[name]
+    user = str(service["user"]).split(":")[0]
+    assert user not in ("root", "0", "")
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not service.get("privileged")
+    limits = service["deploy"]["resources"]["limits"]
+    assert float(limits["cpus"]) > 0
+    assert re.fullmatch(r"\d+[mg]", limits["memory"])
+    assert service["logging"]["options"]["max-size"]
+    assert service["logging"]["options"]["max-file"]
+    assert service["networks"]
+    if name not in ONE_SHOT:
+        assert service["restart"] == "unless-stopped"
+        check = service["healthcheck"]
+        assert check["test"][0] in ("CMD", "CMD-SHELL")
+        assert {"interval", "timeout", "retries"} <= set(check)
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_no_secret_stands_in_the_file(name: str) -> None:
+    for variable, value in environment(name).items():
+        if SECRET.search(variable):
+            # From outside as it is, or demanded from outside: no default.
+            assert value is None or re.fullmatch(r"\$\{\w+:\?[^}]*\}", value), variable
+        for found in composefile.VARIABLE.finditer(str(value or "")):
+            if found["name"] and SECRET.search(found["name"]):
+                assert found["kind"] == "?", f"{variable}: {found['name']} has a default"
+        literal = composefile.VARIABLE.sub("", str(value or ""))
+        assert not re.search(r"://[^/@\s]*:[^@/\s]+@", literal), variable
+
+
+def test_no_secret_stands_on_a_command_line() -> None:
+    for name, service in SERVICES.items():
+        words = json.dumps([service.get("command"), service.get("healthcheck", {}).get("test")])
+        assert not [word for word in variables(words) if SECRET.search(word)], name
+
+
+def test_only_airflow_is_reached_from_outside_and_only_where_told() -> None:
+    assert {name for name, service in SERVICES.items() if service.get("ports")} == {"api-server"}
+    assert SERVICES["api-server"]["ports"] == ["${BIND:-127.0.0.1}:8080:8080"]
+    assert FILE["networks"]["inside"] == {"internal": True}
+    for name in ("postgres", "redis", "scheduler", "triggerer"):
+        assert SERVICES[name]["networks"] == ["inside"], name
+
+
+def test_each_secret_goes_only_where_it_is_needed() -> None:
+    holders = {
+        connection: {name for name in SERVICES if connection in environment(name)}
+        for connection in re.findall(r"^#?(AIRFLOW_CONN_\w+)=", EXAMPLE, re.MULTILINE)
+    }
+    assert holders == {
+        "AIRFLOW_CONN_SHARING_PORTAL": {"worker"},
+        "AIRFLOW_CONN_FRONT_DB": {"worker"},
+        "AIRFLOW_CONN_FILE_DROP": {"worker"},
+        "AIRFLOW_CONN_SMTP_DEFAULT": {"worker", "dag-processor"},
+        "AIRFLOW_CONN_CHENGXIN_LINK_KEY": {"worker", "api-server"},
+    }
+    assert {name for name in SERVICES if "POSTGRES_PASSWORD" in environment(name)} == {"postgres"}
+    assert {name for name in SERVICES if "ADMIN_PASSWORD" in environment(name)} == {"init"}
+
+
+def test_the_example_names_every_variable_and_no_other() -> None:
+    """Whatever `.env` may set stands in `.env.example`, and nothing stands there that nobody reads."""
+    text = composefile.FILE.read_text("utf-8")
+    named = set(re.findall(r"^#?([A-Z_]+)=", EXAMPLE, re.MULTILINE))
+    handed_on = {name for service in SERVICES for name, value in environment(service).items() if value is None}
+    assert named == variables(text) | handed_on
+
+
+def test_what_must_be_given_is_asked_for() -> None:
+    needed = {
+        found["name"]
+        for found in composefile.VARIABLE.finditer(composefile.FILE.read_text("utf-8"))
+        if found["kind"] == "?"
+    }
+    given = dict.fromkeys(needed, "x")
+    assert interpolate(FILE, given)["services"]["init"]["environment"]["ADMIN_PASSWORD"] == "x"
+    for name in needed:
+        with pytest.raises(MissingVariableError, match=name):
+            interpolate(FILE, {**given, name: ""})
+
+
+def test_airflow_runs_on_celery_with_fab_and_postgresql() -> None:
+    for name in OURS:
+        given = environment(name)
+        assert given["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
+        assert given["AIRFLOW__CORE__AUTH_MANAGER"].endswith("FabAuthManager")
+        assert given["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith("postgresql+psycopg2://airflow:")
+        # One database for both: a dump holds them at one instant.
+        assert given["CHENGXIN_LEDGER_URL"] == given["CHENGXIN_CATALOG_URL"]
+
+
+def test_airflow_knows_every_option_of_its_core() -> None:
+    from airflow.configuration import retrieve_configuration_description
+
+    known = retrieve_configuration_description(include_airflow=True, include_providers=False)
+    # The providers' own: with them, in tests/deploy/test_many_workers.py.
+    unknown = [(section, option) for section, option in options() if section not in ("celery", "fab")]
+    assert [(s, o) for s, o in unknown if o not in known.get(s, {}).get("options", {})] == []
+
+
+def options() -> list[tuple[str, str]]:
+    """Every Airflow option that the file sets: section, name."""
+    names = sorted({name for service in OURS for name in environment(service) if name.startswith("AIRFLOW__")})
+    return [(section.lower(), option.lower()) for _, section, option in (name.split("__") for name in names)]
+
+
+def test_chengxin_reads_every_variable_of_its_own() -> None:
+    library = "\n".join(path.read_text("utf-8") for path in (ROOT / "include/chengxin").rglob("*.py"))
+    names = {name for service in OURS for name in environment(service) if name.startswith("CHENGXIN_")}
+    assert {name for name in names if f'"{name}"' not in library} == set()
+
+
+def test_celery_is_pinned_below_what_breaks_the_provider() -> None:
+    assert re.search(r'"celery\[redis\][^"]*<5\.7"', (ROOT / "pyproject.toml").read_text("utf-8"))
+    lock = (ROOT / "requirements-production.txt").read_text("utf-8")
+    (version,) = re.findall(r"^celery(?:\[redis\])?==([\d.]+)", lock, re.MULTILINE)
+    assert tuple(map(int, version.split(".")[:2])) < (5, 7)
+    # The same versions of everything that the demo and the tests run with.
+    pins = [dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text, re.MULTILINE)) for text in (lock, dev_lock())]
+    assert {name for name in pins[0].keys() & pins[1].keys() if pins[0][name] != pins[1][name]} == set()
+
+
+def dev_lock() -> str:
+    return (ROOT / "requirements-dev.txt").read_text("utf-8")
+
+
+def test_the_image_is_made_of_pinned_things_and_runs_as_nobody_special() -> None:
+    lines = (ROOT / "Dockerfile").read_text("utf-8").replace("\\\n", " ").splitlines()
+    assert lines[-1].startswith("CMD")
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users == ["50000"]
+    assert str(SERVICES["worker"]["user"]).startswith("50000")
+    assert any("--require-hashes -r requirements-production.txt" in line for line in lines)
+    for line in lines:
+        if line.startswith("COPY ") and "--from" not in line:
+            for source in line.split()[1:-1]:
+                assert (ROOT / source).exists(), source
+    ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    assert "*" in ignored
+    let_in = {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    copied = {
+        source for line in lines if line.startswith("COPY ") and "--from" not in line for source in line.split()[1:-1]
+    }
+    assert let_in == copied | {"Dockerfile"}
+
+
+def test_the_scripts_are_there_and_are_shell() -> None:
+    named = {
+        word.removeprefix("/opt/chengxin/")
+        for service in SERVICES.values()
+        for word in service.get("command", [])
+        if word.startswith("/opt/chengxin/")
+    }
+    scripts = sorted((ROOT / "deploy").rglob("*.sh"))
+    assert named <= {str(script.relative_to(ROOT)) for script in scripts}
+    for script in scripts:
+        assert subprocess.run(["sh", "-n", str(script)], check=False).returncode == 0, script
+        assert "set -eu" in script.read_text("utf-8")
+
+
+def test_a_worker_ends_its_tasks_before_it_is_killed() -> None:
+    assert re.fullmatch(r"\d+m", SERVICES["worker"]["stop_grace_period"])
+    assert SERVICES["worker"]["deploy"]["replicas"] == "${WORKERS:-2}"
+    # Every component that reads or writes the house sees the same one.
+    for name in ("worker", "api-server", "dag-processor", "backup"):
+        assert "house:/var/lib/chengxin" in SERVICES[name]["volumes"], name
+
+
+def test_everything_waits_for_the_schemas() -> None:
+    for name in set(OURS) - {"init"}:
+        assert SERVICES[name]["depends_on"]["init"]["condition"] == "service_completed_successfully", name
+
+
+def test_paths_in_the_file_are_those_of_the_image() -> None:
+    text = (ROOT / "Dockerfile").read_text("utf-8")
+    made = set(re.findall(r"/var/[\w/]+", text)) | {"/opt/chengxin", "/opt/airflow"}
+    for name in OURS:
+        for volume in SERVICES[name]["volumes"]:
+            assert volume.split(":")[1] in made, volume
+        for variable in ("AIRFLOW_HOME", "CHENGXIN_ROOT", "CHENGXIN_VAR", "AIRFLOW__LOGGING__BASE_LOG_FOLDER"):
+            assert environment(name)[variable] in made, variable
+    assert Path(ROOT / "deploy/postgres").is_dir()

@@ -1,0 +1,186 @@
+"""docker-compose.yaml at work without containers: its commands and environment, two workers, one of which dies.
+
+Strategy: the same day of the same made-up world is played twice, once by hand on embedded defaults (of which
+`tests/e2e/test_day.py` shows that the embedded Airflow does the same), once by the compose file's services, where a
+worker is killed in mid-harvest. Lake and mails must be the same.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+import requests
+from rich.console import Console
+
+from chengxin import demo
+from chengxin.summary import Summary
+from chengxin.tables import TABLES
+from tests.e2e import by_hand
+from tests.e2e.by_hand import ByHand
+from tests.e2e.days import AS_OF, DISTRICT, ROOT
+
+from .native import WORKERS, ComposedAirflow, composed, free_ports, variables
+
+pytestmark = pytest.mark.services
+
+SUBJECTS, SEED = 150, 7
+SLOW = "credit_records"
+"""The harvest in whose middle the worker dies: its source falls silent."""
+
+
+@dataclass
+class Days:
+    """One day, played twice."""
+
+    embedded: ByHand
+    summary: Summary
+    day: demo.Day
+    mails: list[EmailMessage]
+    lost: str
+    """The worker that was killed."""
+    killed: list[tuple[str, str]]
+    """DAG and run of the tasks that died with it."""
+
+    @property
+    def airflow(self) -> ComposedAirflow:
+        assert isinstance(self.day.airflow, ComposedAirflow)
+        return self.day.airflow
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
+    folder = tmp_path_factory.mktemp("many workers")
+    with (folder / "console.txt").open("w", encoding="utf-8") as screen:
+        console = Console(file=screen, width=120)
+        embedded = by_hand.play(folder / "embedded", subjects=SUBJECTS, seed=SEED)
+        ports = free_ports()
+        given = variables(ports, DISTRICT)
+        url = f"postgresql+psycopg2://chengxin:{given['CHENGXIN_DB_PASSWORD']}@127.0.0.1:{ports['5432']}/chengxin"
+        settings = {
+            "CHENGXIN_LEDGER_URL": url,
+            "CHENGXIN_CATALOG_URL": url,
+            # Looks every two seconds for those who say nothing, and reports what it does more often.
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+        }
+        chosen = demo.Options(
+            as_of=AS_OF,
+            subjects=SUBJECTS,
+            seed=SEED,
+            district=DISTRICT,
+            folder=folder / "composed",
+            port=ports["8080"],
+            settings=settings,
+            airflow=composed(ports, given),
+        )
+        with demo.day(chosen, ROOT, console) as day:
+            assert isinstance(day.airflow, ComposedAirflow)
+            day.sandbox.fail(SLOW, "timeout", seconds=600)
+            killer = Killer(day.airflow, lambda: day.sandbox.heal())
+            killer.start()
+            summary = day.run()
+            killer.join()
+            assert killer.error is None, killer.error
+            yield Days(embedded, summary, day, day.sandbox.messages(), killer.lost, killer.killed)
+
+
+class Killer(threading.Thread):
+    """Waits until the slow harvest is under way on a worker, kills that worker, and heals the source."""
+
+    def __init__(self, airflow: ComposedAirflow, heal: Any) -> None:
+        super().__init__(daemon=True)
+        self.airflow, self.heal = airflow, heal
+        self.lost = ""
+        self.killed: list[tuple[str, str]] = []
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._kill()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.heal()
+
+    def _kill(self) -> None:
+        deadline = time.monotonic() + 120
+        while not self.lost:
+            assert time.monotonic() < deadline, "the slow harvest never began"
+            time.sleep(0.5)
+            running = self.running()
+            for worker in WORKERS:
+                processes = self.airflow.processes(worker)
+                here = [(dag, run) for dag, run, pid in running if pid in processes]
+                if f"harvest__{SLOW}" in {dag for dag, _ in here}:
+                    self.lost, self.killed = worker, here
+                    self.airflow.lose(worker)
+                    return
+
+    def running(self) -> list[tuple[str, str, int]]:
+        found = self.airflow.api.call("GET", "/dags/~/dagRuns/~/taskInstances", state="running", limit=100)
+        return [(task["dag_id"], task["dag_run_id"], task["pid"]) for task in found["task_instances"] if task["pid"]]
+
+
+def test_every_service_was_healthy_by_its_own_check(days: Days) -> None:
+    assert days.airflow.healthy == dict.fromkeys(
+        ("api-server", "scheduler", "dag-processor", "triggerer", *WORKERS), True
+    )
+
+
+def test_a_worker_died_in_mid_harvest_and_the_day_ended_complete(days: Days) -> None:
+    assert days.lost in WORKERS
+    assert f"harvest__{SLOW}" in {dag for dag, _ in days.killed}
+    assert days.day.failures == []
+    assert days.summary.faults() == []
+    tries = {
+        dag: max(
+            task["try_number"]
+            for task in days.airflow.api.call("GET", f"/dags/{dag}/dagRuns/{run}/taskInstances")["task_instances"]
+        )
+        for dag, run in days.killed
+    }
+    assert all(number >= 2 for number in tries.values()), tries
+
+
+def test_the_numbers_are_those_of_the_embedded_day(days: Days) -> None:
+    assert days.summary.sources == days.embedded.summary.sources
+    assert days.summary.advice == days.embedded.summary.advice
+    assert days.summary.mails == days.embedded.summary.mails
+
+
+@pytest.mark.parametrize("table", sorted(TABLES))
+def test_the_lake_is_that_of_the_embedded_day_to_the_row(days: Days, table: str) -> None:
+    rows, expected = (by_hand.canonical(house, table) for house in (days.day.house, days.embedded.house))
+    assert len(rows) == len(expected)
+    assert rows == expected
+
+
+def test_the_mails_are_those_of_the_embedded_day(days: Days) -> None:
+    expected = by_hand.letters(days.embedded.mails)
+    assert by_hand.letters(days.mails) == expected
+    assert len(expected) > 5
+
+
+def test_fab_lets_in_who_knows_the_password_and_nobody_else(days: Days) -> None:
+    url, session = days.airflow.url, requests.Session()
+    session.trust_env = False
+    right = {"username": days.airflow.variables["ADMIN_USER"], "password": days.airflow.password}
+    answer = session.post(f"{url}/auth/token", json=right, timeout=30)
+    assert answer.status_code == 201
+    token = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    assert session.get(f"{url}/api/v2/dags", headers=token, timeout=30).status_code == 200
+    assert session.get(f"{url}/api/v2/dags", timeout=30).status_code == 401
+    assert session.post(f"{url}/auth/token", json=right | {"password": "x" * 20}, timeout=30).status_code == 401
+
+
+def test_the_clean_up_of_the_compose_file_runs(days: Days) -> None:
+    before = len(days.airflow.api.runs())
+    days.airflow.chore("clean")
+    # Nothing is old enough to go.
+    assert len(days.airflow.api.runs()) == before
