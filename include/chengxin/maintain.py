@@ -25,7 +25,7 @@ class ChainBrokenError(ChengxinError):
 
 
 def verify_chain(house: House, known: Sequence[Head] = ()) -> dict[str, object]:
-    """Recomputes the chain of acts, and compares the messages with it.
+    """Recomputes the chain of acts, and compares messages, answers, decisions, objections and looks with it.
 
     Args:
         house: where the ledger is.
@@ -55,11 +55,11 @@ def verify_chain(house: House, known: Sequence[Head] = ()) -> dict[str, object]:
 
 def ledger_faults(house: House, known: Sequence[Head] = ()) -> list[str]:
     """Everything in the ledger that is not as it was written, in words, acts first."""
-    from chengxin.ledger import acts
+    from chengxin.ledger import acts, agreement
 
     with house.ledger.begin() as session:
         verdict = acts.verify(session, [*known, *_mailed_heads(session)])
-        return [*map(str, verdict.faults), *_message_faults(session)]
+        return [*map(str, verdict.faults), *agreement.faults(session)]
 
 
 def _mailed_heads(session: Session) -> list[Head]:
@@ -71,39 +71,6 @@ def _mailed_heads(session: Session) -> list[Head]:
 
     details = session.scalars(select(Message.detail).where(Message.role == "operator", Message.kind == "report"))
     return [Head(int(detail["acts"]), str(detail["head"])) for detail in details if detail.get("acts")]
-
-
-def _message_faults(session: Session) -> list[str]:
-    """Messages that no act planned, acts whose message is gone, bytes that are not those that were planned."""
-    import hashlib
-
-    from sqlalchemy import select
-
-    from chengxin.ledger.acts import Act
-    from chengxin.ledger.messages import Message, MessageBody
-
-    planned = set(
-        session.execute(select(Act.subject, Act.payload_sha256).where(Act.kind == "message.planned")).tuples()
-    )
-    rows = session.execute(select(Message.id, Message.key, Message.body_sha256).order_by(Message.id)).tuples().all()
-    faults = [
-        f"message {number} was inserted or changed: no act says that it was planned so"
-        for number, key, sha256 in rows
-        if (key, sha256) not in planned
-    ]
-    gone = sorted({key for key, _ in planned} - {key for _, key, _ in rows})
-    faults += [f"message with key {key} was removed" for key in gone]
-    bodies = session.execute(
-        select(Message.id, Message.body_sha256, MessageBody.content)
-        .join(MessageBody, MessageBody.message_id == Message.id)
-        .order_by(Message.id)
-        .execution_options(yield_per=200)
-    )
-    return faults + [
-        f"the bytes of message {number} were changed"
-        for number, sha256, content in bodies
-        if hashlib.sha256(content).hexdigest() != sha256
-    ]
 
 
 def orphans(house: House) -> dict[str, int]:

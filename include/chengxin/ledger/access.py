@@ -24,6 +24,10 @@ from chengxin.settings import House
 
 PREFIX = "access."
 """Begins the kind of every act of this module."""
+ACTOR = "account/"
+"""Begins the actor of such an act."""
+WITHOUT_ROW = ("access.purpose",)
+"""Acts about looks that are none themselves: an account says what it will look for."""
 
 
 class Access(Base):
@@ -113,7 +117,7 @@ def looked(
         The act's number.
     """
     body = {"what": what, "department": department or "", "route": route, "outcome": outcome, "purpose": purpose}
-    made = acts.record(session, at, f"account/{account}"[:64], f"{PREFIX}{what}", subject_hash, body)
+    made = acts.record(session, at, f"{ACTOR}{account}"[:64], f"{PREFIX}{what}", subject_hash, body)
     session.execute(
         insert(Access).values(
             act=made.seq,

@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from sqlalchemy import Index, String, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -197,7 +197,10 @@ def counts(session: Session, district: str, first: date, last: date) -> dict[str
     return found
 
 
-def batches(ids: Iterable[str]) -> Sequence[list[str]]:
+Id = TypeVar("Id", str, int)
+
+
+def batches(ids: Iterable[Id]) -> Sequence[list[Id]]:
     """Distinct ids, in portions that a database takes."""
     distinct = list(dict.fromkeys(ids))
     return [distinct[start : start + _AT_ONCE] for start in range(0, len(distinct), _AT_ONCE)]
