@@ -48,6 +48,12 @@ def keep(connection: Backend, name: str, rows: ibis.Table) -> ibis.Table:
     return connection.create_table(gen_name(name), rows, temp=True)
 
 
+def numbered(connection: Backend, name: str, rows: ibis.Table, column: str) -> ibis.Table:
+    """See `chengxin.engine.numbered`."""
+    kept = keep(connection, name, rows)
+    return kept.mutate(**{column: kept.rowid()})
+
+
 def write(connection: Backend, rows: ibis.Table, files: Iterator[Path]) -> list[Path]:
     """Writes rows as one file: the next of `files`."""
     file = next(files)

@@ -25,6 +25,7 @@ from ibis.expr import operations, types
 from ibis.util import gen_name
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.functions import monotonically_increasing_id
 
 from chengxin.errors import ConfigError
 
@@ -112,11 +113,20 @@ def read(connection: SparkBackend, files: Sequence[str], schema: pa.Schema) -> i
 
 def keep(connection: SparkBackend, name: str, rows: ibis.Table) -> ibis.Table:
     """See `chengxin.engine.keep`."""
+    return _kept(connection, name, connection.frame(rows))
+
+
+def _kept(connection: SparkBackend, name: str, frame: DataFrame) -> ibis.Table:
     # Written out and not cached: a plan that starts from files stays small, and no memory is held by it.
     folder = connection.scratch / gen_name(name)
-    frame = connection.frame(rows)
     frame.write.parquet(str(folder))
     return _table(connection, name, connection._session.read.schema(frame.schema).parquet(str(folder)))
+
+
+def numbered(connection: SparkBackend, name: str, rows: ibis.Table, column: str) -> ibis.Table:
+    """See `chengxin.engine.numbered`."""
+    frame = connection.frame(rows).withColumn(column, monotonically_increasing_id())
+    return _kept(connection, name, frame)
 
 
 def write(connection: SparkBackend, rows: ibis.Table, files: Iterator[Path]) -> list[Path]:
