@@ -20,6 +20,7 @@ import pytest
 from sqlalchemy import select
 
 from chengxin import archive, check, engine, erasure, evidence, replay, retention, suppression, upkeep
+from chengxin.desk import read, refresh
 from chengxin.errors import ConfigError
 from chengxin.ledger import acts
 from chengxin.ledger.acts import Act, ActBody
@@ -152,9 +153,15 @@ class TestARequest:
         with house.ledger.begin() as session:
             acts.record(session, NOW, "officer", "matter.decided", "M1", {"weighed": f"{NAME}已整改"})
         before = {row["matter_id"]: row["decision"] for row in lake.rows("advice", TUESDAY) if row["uscc"] == STAYS}
-        assert holding(house.var, GONE)
+        refresh.refresh(house)
+        with house.desk.read() as connection:
+            assert read.find_subject(connection, GONE)
+        assert {"desk.db", "desk.db-wal"} & set(holding(house.var, GONE))
 
         done = erasure.subject(house, GONE, "officer", "申请第1号")
+        with house.desk.read() as connection:
+            assert not read.find_subject(connection, GONE)
+            assert [one.uscc for one in read.find_subject(connection, LONGER)] == [STAYS]
         # The longer name holds the shorter one: it is another subject's, and stays.
         for path, content in disk(house.var):
             assert GONE.encode() not in content, path
@@ -213,6 +220,7 @@ class TestTime:
         assert holding(house.var, "罚字90001")
         lake.put("credit_record", TUESDAY, [{**record, "repaired_on": TUESDAY}])
         check.run(house, TUESDAY)
+        refresh.refresh(house)
         assert retention.run(house, TUESDAY)["facts"] == {}
         done = retention.run(house, TUESDAY + timedelta(days=1))
         assert done["facts"]["repaired"] > 3

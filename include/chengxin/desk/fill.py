@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import ColumnElement, Table, and_, or_
 
-from chengxin import engine, identity
+from chengxin import identity
 from chengxin.conclusions import SOURCE
 from chengxin.desk import ids, shapes, tables
 from chengxin.desk.facts import EVENTS, content
@@ -139,7 +139,8 @@ class Fill:
 
     def _views(self, name: str) -> bool:
         """Makes `lake_…` (what counts of a table), `rows_…` (what is made anew) and `keys_…`; whether there is any."""
-        seen = self._observations(name)
+        files = self.lake.files(name)
+        seen = self._observations(name, files)
         counts = [f"seq <= {self.reach.seq}"]
         if self.reach.waiting:
             counts.append(f"seq NOT IN ({', '.join(map(str, self.reach.waiting))})")
@@ -150,9 +151,9 @@ class Fill:
         self._sql(f"CREATE TEMP VIEW lake_{name} AS SELECT * FROM {seen} {_where(counts)}")
         if self.full:
             self._sql(f"CREATE TEMP VIEW rows_{name} AS SELECT * FROM lake_{name}")
-            touched = bool(self.lake.files(name))
+            touched = bool(files)
         else:
-            touched = self._new_keys(name)
+            touched = self._new_keys(name, files)
             matching = f"SEMI JOIN new_{name} USING (source, natural_key)" if touched else "LIMIT 0"
             self._sql(f"CREATE TEMP TABLE rows_{name} AS SELECT * FROM lake_{name} {matching}")
         self._sql(
@@ -162,16 +163,19 @@ class Fill:
         self._told(name)
         return touched
 
-    def _observations(self, name: str) -> str:
-        if self.lake.files(name):
-            return f"({self.connection.compile(engine.observations(self.connection, self.lake, name))})"
+    def _observations(self, name: str, files: Sequence[str]) -> str:
+        """Every observation of a table, as `engine.observations` gives it."""
         self.connection.con.register(f"nothing_{name}", arrow_schema(TABLES[name]).empty_table())
-        return f"nothing_{name}"
+        if not files:
+            return f"nothing_{name}"
+        # A column that the files lack, since they were written before it was added, is null.
+        seen = f"SELECT * FROM read_parquet([{_texts(files)}], union_by_name = true)"
+        return f"(SELECT * FROM nothing_{name} UNION ALL BY NAME {seen})"
 
-    def _new_keys(self, name: str) -> bool:
+    def _new_keys(self, name: str, files: Sequence[str]) -> bool:
         fresh = self.reach.fresh or frozenset()
         # A commit's own file is named by its number; rewritten and merged ones must be looked into.
-        files = [file for file in self.lake.files(name) if _number(file) in (None, *fresh)]
+        files = [file for file in files if _number(file) in (None, *fresh)]
         if not files or not fresh:
             return False
         self._sql(
