@@ -10,8 +10,11 @@ import os
 import re
 import secrets
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
@@ -85,7 +88,7 @@ class Postgres:
                 self.server.wait(5)
             except subprocess.TimeoutExpired:
                 # SIGTERM waits for those who are connected.
-                self.server.send_signal(subprocess.signal.SIGQUIT)  # type: ignore[attr-defined]
+                self.server.send_signal(signal.SIGQUIT)
                 self.server.wait(20)
 
 
@@ -233,8 +236,14 @@ def _texts(found: Service) -> list[tuple[str, str | None]]:
     return [(name, None if value is None else str(value)) for name, value in found.environment.items()]
 
 
-def variables(ports: Mapping[str, int], district: str) -> dict[str, str]:
-    """What stands in `.env`: secrets of this run alone, and the little that suits a small machine."""
+def variables(ports: Mapping[str, int], district: str, statsd: int) -> dict[str, str]:
+    """What stands in `.env`: secrets of this run alone, and the little that suits a small machine.
+
+    Args:
+        ports: the file's ports → this machine's.
+        district: whose house.
+        statsd: port at which somebody listens for metrics.
+    """
     words = {
         name: secrets.token_hex(16)
         for name in (
@@ -253,6 +262,9 @@ def variables(ports: Mapping[str, int], district: str) -> dict[str, str]:
         "PARALLELISM": "4",
         "WORKER_CONCURRENCY": "2",
         "HEARTBEAT_TIMEOUT": "15",
+        "STATSD_ON": "True",
+        "STATSD_HOST": LOOPBACK,
+        "STATSD_PORT": str(statsd),
     }
 
 
@@ -264,3 +276,20 @@ def composed(ports: dict[str, int], given: Mapping[str, str]) -> type[ComposedAi
 def free_ports() -> dict[str, int]:
     """A free port for each of the file's."""
     return {port: free_port() for port in PORTS}
+
+
+class Metrics(threading.Thread):
+    """Listens for StatsD's datagrams, and remembers the newest value of each series."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((LOOPBACK, 0))
+        self.port: int = self.socket.getsockname()[1]
+        self.newest: dict[str, str] = {}
+
+    def run(self) -> None:
+        while True:
+            for line in self.socket.recv(65536).decode().splitlines():
+                name, _, value = line.partition(":")
+                self.newest[name] = value

@@ -25,7 +25,7 @@ from tests.e2e import by_hand
 from tests.e2e.by_hand import ByHand
 from tests.e2e.days import AS_OF, DISTRICT, ROOT
 
-from .native import WORKERS, ComposedAirflow, composed, free_ports, variables
+from .native import WORKERS, ComposedAirflow, Metrics, composed, free_ports, variables
 
 pytestmark = pytest.mark.services
 
@@ -46,6 +46,7 @@ class Days:
     """The worker that was killed."""
     killed: list[tuple[str, str]]
     """DAG and run of the tasks that died with it."""
+    metrics: Metrics
 
     @property
     def airflow(self) -> ComposedAirflow:
@@ -60,7 +61,9 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
         console = Console(file=screen, width=120)
         embedded = by_hand.play(folder / "embedded", subjects=SUBJECTS, seed=SEED)
         ports = free_ports()
-        given = variables(ports, DISTRICT)
+        metrics = Metrics()
+        metrics.start()
+        given = variables(ports, DISTRICT, metrics.port)
         url = f"postgresql+psycopg2://chengxin:{given['CHENGXIN_DB_PASSWORD']}@127.0.0.1:{ports['5432']}/chengxin"
         settings = {
             "CHENGXIN_LEDGER_URL": url,
@@ -87,7 +90,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
             summary = day.run()
             killer.join()
             assert killer.error is None, killer.error
-            yield Days(embedded, summary, day, day.sandbox.messages(), killer.lost, killer.killed)
+            yield Days(embedded, summary, day, day.sandbox.messages(), killer.lost, killer.killed, metrics)
 
 
 class Killer(threading.Thread):
@@ -165,6 +168,30 @@ def test_the_mails_are_those_of_the_embedded_day(days: Days) -> None:
     expected = by_hand.letters(days.embedded.mails)
     assert by_hand.letters(days.mails) == expected
     assert len(expected) > 5
+
+
+def test_gauges_say_what_the_ledger_says(days: Days) -> None:
+    said = days.metrics.newest
+    for source, counts in days.summary.sources.items():
+        for part, number in counts.items():
+            assert said[f"airflow.chengxin.{DISTRICT}.harvest.{source}.{part}"] == f"{number}|g"
+    for decision, number in days.summary.advice.items():
+        assert said[f"airflow.chengxin.{DISTRICT}.check.advice.{decision}"] == f"{number}|g"
+    for state, number in days.summary.mails.items():
+        assert said[f"airflow.chengxin.{DISTRICT}.messages.{state}"] == f"{number}|g"
+    assert float(said[f"airflow.chengxin.{DISTRICT}.check.seconds"].removesuffix("|g")) > 0
+    # Airflow's own go the same way.
+    assert "airflow.ti_successes" in said
+    assert "airflow.scheduler_heartbeat" in said
+
+
+def test_logs_name_run_source_and_district(days: Days) -> None:
+    (run,) = days.airflow.api.runs(f"harvest__{SLOW}")
+    for task in ("fetch", "publish"):
+        entries = days.airflow.api.log(run.dag_id, run.run_id, task)
+        ours = [entry for entry in entries if entry.get("district")]
+        assert ours, task
+        assert {(one["run_id"], one["source"], one["district"]) for one in ours} == {(run.run_id, SLOW, DISTRICT)}
 
 
 def test_fab_lets_in_who_knows_the_password_and_nobody_else(days: Days) -> None:

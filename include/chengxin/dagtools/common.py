@@ -9,6 +9,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Asset, CronTriggerTimetable, ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
+from chengxin.dagtools import metrics
 from chengxin.dagtools.notice import tell_operators
 from chengxin.tables import CONCLUSIONS, FACTS
 
@@ -67,6 +68,7 @@ HOUSE: dict[str, Any] = {
         "retry_delay": _retry_delay(),
         "retry_policy": HOPELESS,
         "execution_timeout": timedelta(hours=1),
+        "on_success_callback": metrics.report,
     },
     "params": {
         "as_of": Param(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 
 from chengxin.connections import Connection
 from chengxin.errors import ConfigError, ConnectionNotFoundError
 from chengxin.settings import House
+
+log = logging.getLogger(__name__)
 
 
 def connection(conn_id: str) -> Connection:
@@ -50,9 +53,28 @@ def connection(conn_id: str) -> Connection:
 
 
 def house() -> House:
-    """The house that the environment describes, with Airflow's connections.
+    """The house that the environment describes, with Airflow's connections; in a task the log is told of it.
 
     Raises:
         ConfigError: the environment describes none.
     """
-    return House.from_environment(connections=connection)
+    place = House.from_environment(connections=connection)
+    name_in_log(place)
+    return place
+
+
+def name_in_log(place: House) -> None:
+    """Lets every further line of this task's log name the district and, in a harvest, the source.
+
+    Airflow names DAG, run, task and try itself. Elsewhere than in a task there is nothing to name.
+    """
+    from airflow.sdk import get_current_context
+    from structlog.contextvars import bind_contextvars
+
+    try:
+        dag_id = get_current_context()["dag"].dag_id
+    except RuntimeError:
+        return
+    kind, _, source = dag_id.partition("__")
+    bind_contextvars(district=place.district, **({"source": source} if kind == "harvest" and source else {}))
+    log.info("house of district %s, mode %s, at %s", place.district, place.mode, place.var)
