@@ -33,7 +33,22 @@ Limit = Annotated[int, Query(ge=1, le=MOST)]
 Number = Annotated[int, Path(ge=0, le=LARGEST)]
 After = Annotated[int | None, Query(ge=0, le=LARGEST)]
 
-router = APIRouter(prefix="/api/v1", tags=["history"])
+
+class Problem(BaseModel):
+    """What every refusal says."""
+
+    error: str
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    401: {"model": Problem, "description": "not logged in"},
+    403: {"model": Problem, "description": "not this account's to see"},
+    404: {"model": Problem, "description": "there is none, or it is not this account's to see"},
+    422: {"model": Problem, "description": "malformed request"},
+    429: {"model": Problem, "description": "too many requests"},
+}
+
+router = APIRouter(prefix="/api/v1", tags=["history"], responses=REFUSALS)
 pages = APIRouter()
 
 
@@ -378,8 +393,7 @@ def acts(request: Request, after: After = None, limit: Limit = 100) -> Items[Act
 @pages.get("/api/v1/openapi.json")
 def described(request: Request) -> dict[str, Any]:
     """The description of this API."""
-    found: dict[str, Any] = request.app.openapi()
-    return found
+    return {**request.app.openapi(), "servers": [{"url": request.scope.get("root_path") or "/"}]}
 
 
 @pages.get("/api")
