@@ -24,7 +24,7 @@ import ibis
 import pandas as pd
 from sqlalchemy.orm import Session
 
-from chengxin import accounts, districts, engine, identity, linking, policy
+from chengxin import accounts, contracts, districts, engine, identity, linking, policy
 from chengxin.accounts import Actor, NotPermittedError
 from chengxin.calendar import reported_year
 from chengxin.check import load_district
@@ -32,7 +32,7 @@ from chengxin.clock import BEIJING, beijing_date
 from chengxin.districts import District, LookUp
 from chengxin.errors import ConfigError
 from chengxin.ledger import access, acts
-from chengxin.lookup_facts import Consent, Facts, Known, LakeFacts
+from chengxin.lookup_facts import Consent, DeskFacts, Facts, Known, LakeFacts, desk_knows
 from chengxin.policy import sharing
 from chengxin.settings import House
 
@@ -120,7 +120,7 @@ def answer(
         purpose: what the subject's consent was given for, by its number; goes on record.
         on: the day to speak for; None: today.
         route: where it was asked, for the record.
-        facts: who tells of the subject; None: `facts_of(house)`.
+        facts: who tells of the subject; None: the desk, or the lake where the desk lags behind.
 
     Raises:
         NotPermittedError: the account is no partner.
@@ -145,8 +145,9 @@ def answer(
     day = on or beijing_date(house.clock())
     checked = identity.check(pd.Series([uscc], dtype=object)).iloc[0]
     code = str(checked["normalized"]) if checked["valid"] else _NOBODY
-    known = (facts or facts_of(house, district)).known(code, day)
-    may = _may(_rules(house, district, day), actor, purpose, known.consents)
+    rules = _rules(house, district, day)
+    known = (facts or _facts(house, district, rules)).known(code, day)
+    may = _may(rules, actor, purpose, known.consents)
     told = _told(district.lookup, code, day, known)
     with house.ledger.begin() as session:
         # One call at a time is counted and put on record, so that calls at once do not pass a limit together.
@@ -159,9 +160,11 @@ def answer(
     return Answer(outcome, day, told) if outcome == "shown" else Answer(outcome, None, None)
 
 
-def facts_of(house: House, district: District) -> Facts:
-    """Who tells of subjects in a house."""
-    return LakeFacts(house, district, _rules(house, district, beijing_date(house.clock())).years)
+def _facts(house: House, district: District, rules: _Rules) -> Facts:
+    # A consent that was withdrawn is none from that day on: the desk must know what the sources of consents have told.
+    if desk_knows(house, rules.consents):
+        return DeskFacts(house.desk, rules.years)
+    return LakeFacts(house, district, rules.years)
 
 
 def _hindered(session: Session, limits: LookUp, actor: Actor, now: datetime) -> Outcome | None:
@@ -227,10 +230,12 @@ class _Rules:
     allows: Mapping[_Use, bool]
     years: int
     """How long a report without a last day is valid."""
+    consents: frozenset[str]
+    """The sources that tell of consents."""
 
 
 def _rules(house: House, district: District, on: date) -> _Rules:
-    folders = (house.include_dir / "policy", house.include_dir / "districts")
+    folders = [house.include_dir / name for name in ("policy", "districts", "sources")]
     # A document may stand on another one beside it: any file that changes makes the answer anew.
     files = [file for folder in folders for file in sorted(folder.rglob("*.yml"))]
     return _asked(house.include_dir, district.code, tuple((str(file), file.stat().st_mtime_ns) for file in files), on)
@@ -261,6 +266,10 @@ def _asked(include: Path, code: str, _stamp: tuple[tuple[str, int], ...], on: da
     finally:
         connection.disconnect()
     validity = rules.parameters["report.validity"].on(on)
+    good, broken = contracts.load_all(include / "sources")
     return _Rules(
-        {uses[row["n"]]: row["decision"] == "ALLOW" for row in decided}, int(validity.value) if validity else 0
+        allows={uses[row["n"]]: row["decision"] == "ALLOW" for row in decided},
+        years=int(validity.value) if validity else 0,
+        # A contract that cannot be read may be one of consents.
+        consents=frozenset(name for name, contract in good.items() if "consent" in contract.tables) | set(broken),
     )
