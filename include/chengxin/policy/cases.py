@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pandas as pd
 import typer
 
 from chengxin import calendar, districts, engine
+from chengxin.engine import Connection
 from chengxin.policy import annual, casefacts, compile, duties, loader, sharing
 from chengxin.policy.casefiles import READINGS, Given, as_bool, as_date, as_int, from_policy, read
 from chengxin.policy.facts import Stale
@@ -94,22 +96,29 @@ def document() -> Policy:
     return loader.load(house.include_dir / "policy" / district.policy)
 
 
-def check_own(policy: Policy) -> Outcome:
+def check_own(policy: Policy, connection: Connection | None = None) -> Outcome:
     """Runs the policy's own cases."""
-    return check([from_policy(case, "cases") for case in policy.cases], policy)
+    return check([from_policy(case, "cases") for case in policy.cases], policy, connection)
 
 
-def check(cases: Sequence[Given], policy: Policy) -> Outcome:
+def check(cases: Sequence[Given], policy: Policy, connection: Connection | None = None) -> Outcome:
     """Compares what comes with what is expected."""
-    came = evaluate(cases, policy)
+    came = evaluate(cases, policy, connection)
     mismatches: list[Mismatch] = []
     for case, got in zip(cases, came, strict=True):
         mismatches += _compare(case, got)
     return Outcome(len(cases), tuple(mismatches))
 
 
-def evaluate(cases: Sequence[Given], policy: Policy) -> list[Came]:
-    """What the policy says of each case, in their order. One batch per kind and distinct file settings."""
+def evaluate(cases: Sequence[Given], policy: Policy, connection: Connection | None = None) -> list[Came]:
+    """What the policy says of each case, in their order. One batch per kind and distinct file settings.
+
+    Args:
+        cases: the cases.
+        policy: the policy.
+        connection: the engine; None: a DuckDB of its own.
+    """
+    connection = connection or engine.connect()
     came: list[Came] = [{} for _ in cases]
     batches: dict[tuple[str, str, tuple[tuple[str, int | None], ...]], dict[str, Given]] = {}
     policies: dict[str, Policy] = {}
@@ -123,7 +132,7 @@ def evaluate(cases: Sequence[Given], policy: Policy) -> list[Came]:
         judge = _JUDGES.get(kind)
         if judge is None:
             continue
-        for key, got in judge(policies[name], batch).items():
+        for key, got in judge(connection, policies[name], batch).items():
             came[int(key)] = got
     return came
 
@@ -146,10 +155,9 @@ def _configured(policy: Policy, config: Mapping[str, Any], file: str) -> Policy:
     return policy
 
 
-def _judge_matters(policy: Policy, cases: Mapping[str, Given]) -> dict[str, Came]:
-    connection = engine.connect()
+def _judge_matters(connection: Connection, policy: Policy, cases: Mapping[str, Given]) -> dict[str, Came]:
     stale = {table: Stale((table,), age) for case in cases.values() for table, age in case.stale.items()}
-    advised = compile.advise(policy, casefacts.matters(cases), stale)
+    advised = compile.advise(policy, casefacts.matters(cases), stale, partial(engine.keep, connection))
     met: dict[str, set[str]] = {}
     if any(case.rules for case in cases.values()):
         findings = connection.to_pyarrow(advised.findings.select("applicant_id", "rule"))
@@ -171,7 +179,7 @@ def _judge_matters(policy: Policy, cases: Mapping[str, Given]) -> dict[str, Came
     return came
 
 
-def _judge_annual(policy: Policy, cases: Mapping[str, Given]) -> dict[str, Came]:
+def _judge_annual(connection: Connection, policy: Policy, cases: Mapping[str, Given]) -> dict[str, Came]:
     subjects = casefacts.annual(cases)
     years = {year for case in cases.values() if (year := as_int(case.facts.get("report_year")))}
     rows = annual.statuses(
@@ -180,27 +188,27 @@ def _judge_annual(policy: Policy, cases: Mapping[str, Given]) -> dict[str, Came]
         calendar.nth_working_day_after,
         years={year for year in years if 1 <= year < 9990},
     )
-    return _both(rows, ("status", "warn", "days_left", "expected_listing_by"))
+    return _both(connection, rows, ("status", "warn", "days_left", "expected_listing_by"))
 
 
-def _judge_sharing(policy: Policy, cases: Mapping[str, Given]) -> dict[str, Came]:
-    return _both(sharing.decide(policy, casefacts.sharing(cases)), ("decision", "reasons"))
+def _judge_sharing(connection: Connection, policy: Policy, cases: Mapping[str, Given]) -> dict[str, Came]:
+    return _both(connection, sharing.decide(policy, casefacts.sharing(cases)), ("decision", "reasons"))
 
 
-def _judge_access(policy: Policy, cases: Mapping[str, Given]) -> dict[str, Came]:
-    return _both(sharing.grant(policy, casefacts.access(cases)), ("decision", "reasons"))
+def _judge_access(connection: Connection, policy: Policy, cases: Mapping[str, Given]) -> dict[str, Came]:
+    return _both(connection, sharing.grant(policy, casefacts.access(cases)), ("decision", "reasons"))
 
 
-def _both(rows: Any, keys: Iterable[str]) -> dict[str, Came]:
+def _both(connection: Connection, rows: Any, keys: Iterable[str]) -> dict[str, Came]:
     came: dict[str, Came] = {}
-    for row in engine.connect().to_pyarrow(rows).to_pylist():
+    for row in connection.to_pyarrow(rows).to_pylist():
         values = {key: row[key] for key in keys}
         values |= {"cites": [row["clause"]], "rules": {row["rule"]}}
         came[row["case"]] = dict.fromkeys(READINGS, values)
     return came
 
 
-def _judge_identity(policy: Policy, cases: Mapping[str, Given]) -> dict[str, Came]:
+def _judge_identity(_: Connection, policy: Policy, cases: Mapping[str, Given]) -> dict[str, Came]:
     checked = casefacts.codes(cases)
     came: dict[str, Came] = {}
     for key, valid, normalized, reason in zip(
@@ -211,7 +219,7 @@ def _judge_identity(policy: Policy, cases: Mapping[str, Given]) -> dict[str, Cam
     return came
 
 
-def _judge_duties(policy: Policy, cases: Mapping[str, Given]) -> dict[str, Came]:
+def _judge_duties(_: Connection, policy: Policy, cases: Mapping[str, Given]) -> dict[str, Came]:
     came: dict[str, Came] = {}
     for key, case in cases.items():
         facts = case.facts
@@ -227,7 +235,7 @@ def _judge_duties(policy: Policy, cases: Mapping[str, Given]) -> dict[str, Came]
     return came
 
 
-_JUDGES: Mapping[str, Callable[[Policy, Mapping[str, Given]], dict[str, Came]]] = {
+_JUDGES: Mapping[str, Callable[[Connection, Policy, Mapping[str, Given]], dict[str, Came]]] = {
     "matter": _judge_matters,
     "annual_report": _judge_annual,
     "identity": _judge_identity,
