@@ -119,8 +119,9 @@ def make(folder: str, applicants: int, subjects: int, seed: int = 7) -> House:
     _records(lake, codes, max(40, subjects // 2))
     _entries(lake, codes, names, name_keys, max(40, subjects // 3))
     with there.ledger.begin() as session:
-        for source in ("subject_registry", "annual_reports", "credit_reports", "credit_agencies", "credit_records",
-                       "abnormal_list", "dishonest_debtors", "blacklists", "matters", "consents"):  # fmt: skip
+        for source in ("subject_registry", "annual_reports", "credit_reports", "credit_report_pdfs",
+                       "credit_agencies", "credit_records", "abnormal_list", "dishonest_debtors", "blacklists",
+                       "matters", "consents"):  # fmt: skip
             session.add(Harvest(source=source, as_of=DAY, state="published", contract_sha256="0" * 64,
                                 started_at=there.clock(), finished_at=there.clock()))  # fmt: skip
     return there

@@ -38,7 +38,7 @@ SOURCES = {
     "consent": "consents",
     "agency": "credit_agencies",
 }
-ALL_SOURCES = (*dict.fromkeys(SOURCES.values()), "abnormal_list", "dishonest_debtors")
+ALL_SOURCES = (*dict.fromkeys(SOURCES.values()), "abnormal_list", "dishonest_debtors", "credit_report_pdfs")
 
 
 def day(text: str) -> date:

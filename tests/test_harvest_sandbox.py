@@ -1,4 +1,4 @@
-"""All ten sources of the sandbox through the harvest, over real HTTP, a real database and real files."""
+"""All eleven sources of the sandbox through the harvest, over real HTTP, a real database and real files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Days = tuple[House, dict[date, dict[str, dict[str, Any]]]]
 
 def test_every_record_has_one_outcome(days: Days) -> None:
     _, outcomes = days
-    assert len(outcomes[DAY]) == 10
+    assert len(outcomes[DAY]) == 11
     for of_day in outcomes.values():
         for outcome in of_day.values():
             parts = ("published", "unchanged", "rejected", "ignored")

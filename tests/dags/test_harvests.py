@@ -12,7 +12,7 @@ from chengxin.errors import ConfigError
 from chengxin.settings import House
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = 10
+SOURCES = 11
 
 
 @pytest.fixture

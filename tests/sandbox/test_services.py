@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import hmac
+import io
 import json
 import os
 import secrets
@@ -14,6 +15,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from datetime import date
 from email.message import EmailMessage
@@ -23,6 +25,7 @@ from urllib.parse import quote
 import openpyxl
 import pytest
 import requests
+from defusedxml import ElementTree
 from sqlalchemy import text
 
 from chengxin.connections import Connection, from_environment
@@ -193,15 +196,24 @@ def test_front_database_on_postgresql(tmp_path: Path) -> None:
 
 def test_dropped_files(sandbox: Sandbox) -> None:
     folder = Path(_connection(sandbox, "file_drop").extra["path"])
-    names = {"sxbzxr_20260615.csv", "sqtys_20260615.csv", "zxjgba_20260615.xlsx", "xybg_20260615.json"}
+    names = {"sxbzxr_20260615.zip", "sqtys_20260615.csv", "zxjgba_20260615.xlsx", "xybg_20260615.json", "xybg_pdf"}
     assert names <= {file.name for file in folder.iterdir()}
-    with (folder / "sxbzxr_20260615.csv").open(encoding="gb18030", newline="") as stream:
-        debtors = list(csv.DictReader(stream))
+    with zipfile.ZipFile(folder / "sxbzxr_20260615.zip") as archive:
+        (member,) = archive.namelist()
+        document = archive.read(member).decode("gb18030")
+    debtors = ElementTree.fromstring(document.partition("\n")[2])
     assert len(debtors) == sandbox.world.source("dishonest_debtors").num_rows
-    assert {row["bzxrxz"] for row in debtors} >= {"自然人", "法人或者其他组织"}
-    assert (folder / "sqtys_20260615.csv").read_bytes().startswith(b"\xef\xbb\xbf")
-    document = json.loads((folder / "xybg_20260615.json").read_text("utf-8"))
-    assert document["count"] == len(document["data"]["reports"]) > 0
+    assert {row.findtext("bzxrxz") for row in debtors} >= {"自然人", "法人或者其他组织"}
+    printed = sandbox.world.source("credit_report_pdfs")
+    assert printed.num_rows > 2
+    assert {file.stem for file in (folder / "xybg_pdf").iterdir()} == {"扫描件", *printed["报告编号"].to_pylist()}
+    assert not {*printed["报告编号"].to_pylist()} & {*sandbox.world.source("credit_reports")["reportNo"].to_pylist()}
+    with (folder / "sqtys_20260615.csv").open("rb") as stream:
+        assert stream.read(3) == b"\xef\xbb\xbf"
+        rows = list(csv.DictReader(io.TextIOWrapper(stream, "utf-8", newline="")))
+    assert len(rows) == sandbox.world.source("consents").num_rows
+    reports = json.loads((folder / "xybg_20260615.json").read_text("utf-8"))
+    assert reports["count"] == len(reports["data"]["reports"]) > 0
     sheet = openpyxl.load_workbook(folder / "zxjgba_20260615.xlsx")["备案机构"]
     codes = [row[2].value for row in sheet.iter_rows(min_row=3)]
     assert 9.137e17 in codes

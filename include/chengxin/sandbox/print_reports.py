@@ -56,6 +56,19 @@ def page(report: Mapping[str, str | None], items: Sequence[Sequence[str]], *, pa
     return sink.getvalue()
 
 
+def scan() -> bytes:
+    """A report that is a picture: a page with some strokes on it and no text."""
+    from reportlab.pdfgen.canvas import Canvas
+
+    sink = io.BytesIO()
+    canvas = Canvas(sink, invariant=1)
+    for place in range(40):
+        canvas.line(72, 760 - 16 * place, 200 + 37 * place % 300, 760 - 16 * place)
+    canvas.showPage()
+    canvas.save()
+    return sink.getvalue()
+
+
 def write(folder: Path, name: str, data: bytes) -> Path:
     """Puts a report into the drop; it takes its name only when it is whole."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ ROWS = 24
 _NAMES = {
     "subject_registry": "page.json", "credit_records": "page.json", "blacklists": "page.json", "matters": "page.json",
     "annual_reports": "rows.jsonl", "abnormal_list": "rows.jsonl", "credit_agencies": "zxjgba.xlsx",
-    "credit_reports": "xybg.json", "dishonest_debtors": "sxbzxr.csv", "consents": "sqtys.csv",
+    "credit_reports": "xybg.json", "dishonest_debtors": "sxbzxr.zip", "consents": "sqtys.csv",
 }  # fmt: skip
 
 

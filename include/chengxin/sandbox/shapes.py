@@ -19,7 +19,7 @@ class Source:
 
     transport: Transport
     place: str
-    """Path of the portal, table of the front database, or file name with `{day}`."""
+    """Path of the portal, table of the front database, file name with `{day}`, or pattern of one file a record."""
     facts: tuple[str, ...]
     sql: str
     code: str
@@ -116,7 +116,7 @@ SOURCES = {
     ),
     "dishonest_debtors": Source(
         "files",
-        "sxbzxr_{day}.csv",
+        "sxbzxr_{day}.zip",
         ("debtors",),
         """
         SELECT id AS _id, name AS bzxrmc, uscc AS tyshxydm, substr(uscc, 9, 8) || '-' || substr(uscc, 17, 1) AS zzjgdm,
@@ -170,9 +170,27 @@ SOURCES = {
             scale, grade, score, matter_no AS matterNo, handed_in_by AS handedInBy,
             upper(substr(md5(report_no), 1, 12)) AS checkCode, sha256(report_no) AS fileSha256,
             strftime(delivered_on, '%Y-%m-%d') || 'T09:00:00+08:00' AS deliveredAt
-        FROM reports
+        FROM reports WHERE NOT on_paper(id, report_no)
         """,
         code="subjectCode", required="reportNo", date="issueDate", open_date="validTo", text="subjectName",
+    ),
+    "credit_report_pdfs": Source(
+        "files",
+        "xybg_pdf/*.pdf",
+        ("reports", "records"),
+        """
+        SELECT reports.id AS _id, report_no AS 报告编号, reports.uscc AS 统一社会信用代码, reports.name AS 企业名称,
+            agency_uscc AS 征信机构代码, agency_name AS 征信机构, strftime(issue_date, '%Y年%m月%d日') AS 报告日期,
+            strftime(valid_to, '%Y-%m-%d') AS 有效期至, scale AS 评级标准, grade AS 信用等级,
+            CAST(score AS VARCHAR) AS 信用评分, matter_no AS 项目编号, handed_in_by AS 提交人代码,
+            coalesce(list({'文书号': record_no, '信息类型': '行政处罚', '失信程度': severity, '认定单位': authority,
+                '认定日期': strftime(identified_on, '%Y-%m-%d'),
+                '整改确认日期': strftime(rectified_on, '%Y-%m-%d')} ORDER BY record_no)
+                FILTER (record_no IS NOT NULL), []) AS 失信信息记录
+        FROM reports LEFT JOIN records ON records.uscc = reports.uscc AND published_on <= issue_date AND NOT person
+        WHERE on_paper(reports.id, report_no) GROUP BY ALL ORDER BY report_no
+        """,
+        code="统一社会信用代码", required="报告编号", date="报告日期",
     ),
     "consents": Source(
         "files",

@@ -9,6 +9,7 @@ MACROS = """
     CREATE MACRO so_far(moment, day) AS CASE WHEN moment <= day THEN moment END;
     CREATE MACRO dawn(day) AS CAST(day AS TIMESTAMP) + INTERVAL 6 HOUR;
     CREATE MACRO pripid(id) AS '3701120000' || lpad(CAST(id AS VARCHAR), 12, '0');
+    CREATE MACRO on_paper(id, report_no) AS id >= 0 AND CAST(right(report_no, 6) AS INTEGER) <= 2;
     CREATE MACRO half_brackets(name, id) AS
         CASE WHEN id % 2 = 0 THEN replace(replace(name, '（', '('), '）', ')') ELSE name END;
     CREATE MACRO office(code) AS CASE code
@@ -18,7 +19,8 @@ MACROS = """
         WHEN 'jrj' THEN '区金融事业发展中心'
         WHEN 'sw' THEN '区税务局' WHEN 'mzj' THEN '区民政局' END;
 """
-"""Words of the queries here and in `shapes`; `so_far` hides what has not happened yet, `office` names a department."""
+"""Words of the queries here and in `shapes`; `so_far` hides what has not happened yet, `office` names a department,
+`on_paper` picks the two reports a month that applicants hand in as PDF."""
 
 QUERIES = {
     "subjects": """

@@ -124,6 +124,8 @@ class World:
         table = database.sql(source.sql, params=names).to_arrow_table()
         # A registry file's own rows are served as they are.
         untouched = self.clean or (self.registry is not None and set(source.facts) <= {"subjects", "filings"})
+        # A report is printed as a whole or not at all; `drop` adds one that was scanned.
+        untouched = untouched or source.place.endswith("pdf")
         table = table.drop_columns("_id") if untouched else soil.spread(table, source)
         return self._with_applicants(table) if name == "matters" else table
 
