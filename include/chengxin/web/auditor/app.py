@@ -15,7 +15,22 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from chengxin.errors import ChengxinError
 from chengxin.settings import House
-from chengxin.web.auditor import acts, mails, policies, purpose, render, runs, sources, today
+from chengxin.web.auditor import (
+    acts,
+    advice,
+    api,
+    deciding,
+    lookups,
+    mails,
+    matters,
+    policies,
+    purpose,
+    render,
+    runs,
+    sources,
+    subjects,
+    today,
+)
 from chengxin.web.auditor.guard import Headers, Identify, entry
 from chengxin.web.auditor.history import Interventions
 from chengxin.web.auditor.office import Office
@@ -24,13 +39,21 @@ PATH = "/credit"
 """Where the pages are, at Airflow's address."""
 ROUTERS = (
     today.router,
+    matters.router,
+    deciding.router,
+    advice.router,
+    subjects.router,
     runs.router,
     mails.router,
     sources.router,
     policies.router,
     acts.router,
     purpose.router,
+    lookups.router,
+    api.pages,
 )
+APIS = (api.router, lookups.machines)
+"""For machines: what these routers offer stands in the description of the API."""
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +72,19 @@ def app(house: House, identify: Identify, *, login_url: str, interventions: Inte
     """
     # Open docs off: what there is to read about the API stands behind the login.
     pages = FastAPI(
-        title="chengxin", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(entry(identify))]
+        title="Chengxin: run history",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(entry(identify))],
     )
     pages.state.office = Office(house, login_url, interventions)
     pages.add_middleware(Headers)
     pages.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     for router in ROUTERS:
+        pages.include_router(router, include_in_schema=False)
+    for router in APIS:
         pages.include_router(router)
     _answer_errors(pages)
     return pages

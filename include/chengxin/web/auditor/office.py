@@ -35,6 +35,8 @@ from chengxin.web.gate import Gate
 
 PER_MINUTE = 300
 """Requests of one account: a person clicks ten times a minute, a page is one request and its style sheet."""
+SEARCHES_PER_MINUTE = 20
+"""Searches for subjects of one account: nobody needs to walk through a list of codes."""
 
 
 T = TypeVar("T")
@@ -54,6 +56,7 @@ class Office:
     login_url: str
     interventions: Interventions | None = None
     gate: Gate = field(default_factory=lambda: Gate(PER_MINUTE))
+    searches: Gate = field(default_factory=lambda: Gate(SEARCHES_PER_MINUTE))
     _kept: dict[str, tuple[object, Any]] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 

@@ -1,0 +1,203 @@
+"""One advice, explained down to clause, parameter, source record, raw file and row; and as a page for the file.
+
+The page itself reads the desk alone. The source's own record and the page for the file ask the lake
+(`evidence.explain`), which takes a second: each has a button.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy import select
+
+from chengxin.desk import read
+from chengxin.desk.read import AdviceView, EventRow, FindingRow
+from chengxin.ledger.models import CheckRun
+from chengxin.web.auditor import facts, looking, outcomes, render
+from chengxin.web.auditor.office import Office, office
+from chengxin.web.auditor.outcomes import REPAIRED, Speech
+from chengxin.web.auditor.visitor import Visitor, visitor
+
+MISSING: Mapping[str, str] = {
+    "the fact names no raw file": "该事实没有注明原始文件",
+    "the ledger knows no such raw file of this source": "台账中没有该来源的这个原始文件",
+}
+"""Why the source's own record cannot be shown, in words; any other cause: it is no longer in the archive."""
+NOT_KEPT = "原始文件已按保存期限删除，或者读不出来；哈希仍在"
+
+router = APIRouter()
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a finding rests on, ready to be shown."""
+
+    what: str
+    source: str
+    """The source's title."""
+    source_name: str
+    key: str
+    seq: int
+    observed_on: date | None
+    sha256: str | None
+    row: int | None
+    fields: list[tuple[str, str]]
+    """Empty: not shown any more, or the desk does not have it."""
+
+
+@router.get("/advice/{advice_id}")
+def advice(request: Request, advice_id: str) -> Response:
+    """One advice with everything that it rests on."""
+    who, here = visitor(request), office(request)
+    view = _view(request, advice_id)
+    said = view.advice
+    looking.look(request, "advice", said.uscc)
+    mask = _mask(who, said.department)
+    findings = [each for each in view.findings if REPAIRED not in each.reasons]
+    context = {
+        "view": view,
+        "advice": said,
+        "history": view.history,
+        "findings": findings,
+        "grounds": {each.finding_id: _ground(here, each, said.uscc, mask) for each in findings},
+        "people": outcomes.people(here.house, [said.advice_id])[said.advice_id],
+        "speech": Speech(here.words, here.policy),
+        "check": _check(here, said.seq, said.observed_on),
+        "same_policy": here.policy.version == said.policy_version,
+        "units": {code: unit.name for code, unit in here.district.departments.items()},
+        "titles": here.titles,
+        "code": mask,
+        "may_see_source": who.role != "operator",
+        "readings": outcomes.READINGS,
+        "weighed": outcomes.WEIGHED,
+        "settled": outcomes.SETTLED,
+    }
+    return render.page(request, "advice.html.j2", context)
+
+
+@router.post("/advice/{advice_id}/source")
+def source(request: Request, advice_id: str) -> Response:
+    """The sources' own records behind an advice, as they were sent; an auditor states a purpose first."""
+    who, here = visitor(request), office(request)
+    who.must_be("auditor", "officer")
+    view = _view(request, advice_id)
+    if who.role == "auditor" and not who.unmasked:
+        return _ask_purpose(request, advice_id)
+    explanation = _explained(request, view)
+    looking.look(request, "source", view.advice.uscc)
+    shown = []
+    for reason in explanation.findings:
+        if reason.evidence is None:
+            continue
+        missing = reason.evidence.raw_missing
+        shown.append(
+            {
+                "rule": reason.title or reason.rule,
+                "evidence": reason.evidence,
+                "what": facts.TABLES.get(reason.evidence.table, reason.evidence.table),
+                "source": here.titles.get(reason.evidence.source, reason.evidence.source),
+                "fields": facts.rows(reason.evidence.fields, str),
+                "raw": [
+                    (heading, _meant(here, reason.evidence.source, heading), text)
+                    for heading, text in reason.evidence.raw.items()
+                    if text is not None
+                ],
+                "missing": MISSING.get(missing, NOT_KEPT) if missing else "",
+            }
+        )
+    return render.page(request, "source_record.html.j2", {"advice": view.advice, "shown": shown})
+
+
+@router.post("/advice/{advice_id}/file-page")
+def file_page(request: Request, advice_id: str) -> Response:
+    """The explanation as one PDF page for the file; masked for whoever has stated no purpose."""
+    from chengxin import evidence_pdf
+
+    view = _view(request, advice_id)
+    content = evidence_pdf.render(_explained(request, view), office(request).words)
+    looking.look(request, "advice.pdf", view.advice.uscc)
+    named = f'attachment; filename="advice-{view.advice.advice_id}.pdf"'
+    return Response(content, media_type="application/pdf", headers={"Content-Disposition": named})
+
+
+def _meant(here: Office, name: str, heading: str) -> str:
+    """What a source's heading is called here; empty: nothing of ours, or its contract is gone."""
+    column = here.sources[name].columns.get(heading) if name in here.sources else None
+    return facts.FIELDS.get(column.to, "") if column else ""
+
+
+def _view(request: Request, advice_id: str) -> AdviceView:
+    """The advice, if it is this visitor's to see.
+
+    Raises:
+        HTTPException: 404.
+    """
+    who, here = visitor(request), office(request)
+    who.must_be("auditor", "operator", "officer")
+    with here.desk.read() as connection:
+        view = read.advice(connection, here.scope(who), advice_id, here.today())
+    if view is None:
+        raise HTTPException(404)
+    return view
+
+
+def _explained(request: Request, view: AdviceView) -> Any:
+    """The explanation with the visitor's eyes: of the department that holds the matter, or of an operator."""
+    from chengxin import evidence
+
+    who = visitor(request)
+    full = who.role == "officer" or who.unmasked
+    viewer = (view.advice.department or evidence.OPERATOR) if full else evidence.OPERATOR
+    return evidence.explain(office(request).house, view.advice.advice_id, viewer)
+
+
+def _ask_purpose(request: Request, advice_id: str) -> Response:
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/purpose?back=/advice/{advice_id}", 303)
+
+
+def _mask(who: Visitor, department: str | None) -> Callable[[str | None], str]:
+    return lambda code: render.masked(code, who, department)
+
+
+def _ground(here: Office, finding: FindingRow, code: str | None, mask: Callable[[str | None], str]) -> Ground | None:
+    """What a finding rests on; None: on the absence of anything."""
+    if finding.evidence_fact is None:
+        return None
+    event: EventRow | None = finding.evidence
+    content = dict(event.content) if event is not None and event.content else {}
+    name = finding.evidence_source or ""
+    contract = here.sources.get(name)
+    key = ""
+    if contract is not None and content:
+        # The desk keeps a fact's code apart. A fact without one was found by its name.
+        own = None if "NAME_ONLY_MATCH" in finding.reasons else code
+        key = facts.key({"uscc": own, **content}, list(contract.key), mask)
+    return Ground(
+        what=facts.TABLES.get(finding.evidence_fact, finding.evidence_fact),
+        source=here.titles.get(name, name),
+        source_name=name,
+        key=key,
+        seq=finding.evidence_seq or 0,
+        observed_on=event.observed_on if event else None,
+        sha256=finding.evidence_sha256,
+        row=finding.evidence_row,
+        fields=facts.rows(content, mask, {each: unit.name for each, unit in here.district.departments.items()}),
+    )
+
+
+def _check(here: Office, seq: int, day: date) -> CheckRun | None:
+    """The check that said so, or the next one of the day (as in `evidence`)."""
+    with here.house.ledger.read() as session:
+        run = session.scalar(select(CheckRun).where(CheckRun.seq == seq))
+        if run is None:
+            run = session.scalar(
+                select(CheckRun)
+                .where(CheckRun.district == here.district.code, CheckRun.as_of >= day)
+                .order_by(CheckRun.as_of, CheckRun.id)
+            )
+        return run
