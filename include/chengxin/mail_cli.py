@@ -76,6 +76,14 @@ def settle(
     typer.echo(f"message {message}: {settled.state}")
 
 
+@outbox.command()
+def bounces() -> None:
+    """Read the bounce box (connection chengxin_bounces): settles messages by the delivery reports in it."""
+    from chengxin.warn import bounces as box
+
+    _print(box.read(House.from_environment()))
+
+
 def answers(
     port: Annotated[int, typer.Option(help="Port on this machine; put a TLS proxy in front of it")] = 8090,
     host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",

@@ -21,7 +21,7 @@ def test_a_quiet_day(office: House, scene: Scene, catcher: Catcher) -> None:
     assert warn.report(office, DAY)["sent"] == 1
     (mail,) = catcher.mails()
     assert [address.addr_spec for address in mail["To"].addresses] == ["chengxin-ops@licheng.example"]
-    assert str(mail["Subject"]) == "【诚信运行·正常】2026-06-15 10/10个来源正常，邮件已发0封"
+    assert str(mail["Subject"]) == "【诚信运行·正常】2026-06-15 11/11个来源正常，邮件已发0封"
     text = body(mail)
     assert "市场主体登记信息：已入库，采集 1,200，入库 10，未变 1,180，拒收 6，忽略 4，移出 2" in text
     assert "无异常 118，需补报告 5" in text

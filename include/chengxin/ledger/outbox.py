@@ -6,9 +6,9 @@ A message is committed with its key and bytes, then sent, then recorded. Its sta
 |---|---|---|
 | `planned` | committed, not yet tried, or tried and certainly not accepted | a sender's claim |
 | `sending` | a sender took it; what it does to it is not known yet | that sender; `recover` when it died |
-| `sent` | the server accepted it | nothing |
-| `refused` | the server said no for good | nothing |
-| `unknown` | it may have been accepted: a crash or a cut line between bytes and answer | an operator, never a guess |
+| `sent` | the server accepted it | a delivery report that it came back |
+| `refused` | the server said no for good, at once or later by a delivery report | an operator, to send it again |
+| `unknown` | it may have been accepted: a cut line between bytes and answer | an operator or a report, never a guess |
 | `superseded` | never tried, too old to be sent, its content goes out in a newer message | nothing |
 
 The key is made of recipient, kind, subject matter, stage, and the fingerprint of facts and outcome; no run id. It is

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, time
 from typing import Any
 
 from sqlalchemy import select
 
+from chengxin.clock import BEIJING
 from chengxin.districts import District
 from chengxin.ledger import acts, answers, outbox
 from chengxin.ledger.messages import Message
 from chengxin.ledger.models import CheckRun, Harvest
 from chengxin.ledger.outbox import Draft, Scope
+from chengxin.ledger.settling import BOUNCED
 from chengxin.settings import House
 from chengxin.warn import modes, operators
 from chengxin.warn.answered import signals
@@ -86,6 +88,17 @@ def _drafts(house: House, district: District, as_of: date, runs: Mapping[str, An
                 Message.department != OPERATORS,
             )
         ).all()
+        returned = session.execute(
+            select(Message.department, Message.last_error).where(
+                Message.district == district.code,
+                Message.mode == may.mode,
+                Message.as_of < as_of,
+                Message.department != OPERATORS,
+                Message.state == "refused",
+                Message.last_error.startswith(BOUNCED),
+                Message.settled_at >= datetime.combine(as_of, time.min, BEIJING),
+            )
+        ).all()
         head = acts.head(session)
         named = {code: unit.name for code, unit in district.departments.items()}
         given_back = signals(answers.lately(session, district.code, may.mode, as_of), named)
@@ -93,6 +106,7 @@ def _drafts(house: House, district: District, as_of: date, runs: Mapping[str, An
     later = "静默时段过后由下次运行发出" if modes.quiet(house, district, may) else "待下次重试"
     faults = [
         *_faults(words, district, today, harvests, check, mails, may.mode, later),
+        *_returned(district, returned),
         *_unrouted(district, mails),
         *given_back,
         *(["邮件未附答复链接：没有签名密钥（连接 chengxin_link_key）"] if unsigned(house, district) else []),
@@ -177,6 +191,14 @@ def _faults(
     if waiting and mode != "rehearsal":
         faults.append(f"邮件{waiting}封未发出，{later}")
     return faults
+
+
+def _returned(district: District, returned: Sequence[Any]) -> list[str]:
+    """Mails of earlier days that came back today; those of the day itself are among the refused."""
+    if not returned:
+        return []
+    boxes = sorted({district.departments[mail.department].name for mail in returned})
+    return [f"此前的邮件被退回{len(returned)}封（{_named(boxes)}）：{returned[0].last_error}"]
 
 
 def _unrouted(district: District, mails: Sequence[Any]) -> list[str]:

@@ -1,0 +1,32 @@
+"""The operators hear when a check in production was judged by a policy that nobody adopted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chengxin import warn
+from chengxin.ledger import acts
+from chengxin.settings import House
+
+from .conftest import DAY, Catcher, Scene, body
+
+VERSION = "0123456789abcdef"
+"""Of the policy that the scene's checks were judged by."""
+
+
+def test_a_policy_that_nobody_adopted(office: House, scene: Scene, catcher: Catcher) -> None:
+    scene.ready()
+    real = replace(office, mode="production")
+    warn.report(real, DAY)
+    assert f"政策文件未经采纳登记（版本 {VERSION[:12]}）" in body(catcher.mails()[-1])
+    with office.ledger.begin() as session:
+        acts.record(session, office.clock(), "operator/operator", "policy.adopted", VERSION, reason="会议纪要第5号")
+    warn.report(real, DAY)
+    assert len(catcher.mails()) == 2
+    assert "未经采纳登记" not in body(catcher.mails()[-1])
+
+
+def test_a_sandbox_plays_with_drafts(office: House, scene: Scene, catcher: Catcher) -> None:
+    scene.ready()
+    warn.report(office, DAY)
+    assert "未经采纳登记" not in body(catcher.mails()[-1])
