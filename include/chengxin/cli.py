@@ -46,6 +46,7 @@ class App(typer.Typer):
 app = App(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
 policy = typer.Typer(no_args_is_help=True, help="The policy files.")
 policy.command()(policy_commands.diff)
+policy.command()(policy_commands.adopt)
 policy.command()(policy_commands.docs)
 app.add_typer(policy, name="policy")
 app.add_typer(desk_commands, name="desk")

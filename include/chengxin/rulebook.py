@@ -35,17 +35,18 @@ class RulebookError(ChengxinError):
     cause = "rulebook"
 
 
-def keep(house: House, district: District) -> str:
+def keep(house: House, district: District, policy: Path | None = None) -> str:
     """Keeps the files that a check of today would judge by.
 
     Args:
         house: its include folder is read.
         district: which of the districts and policies.
+        policy: another policy's folder, e.g. a draft's; None: the district's.
 
     Returns:
         The rulebook's hash.
     """
-    files = _files(house.include_dir, district)
+    files = _files(house.include_dir, district, policy)
     sha256 = digest(files)
     target = path(house, sha256)
     if not target.exists():
@@ -118,10 +119,10 @@ def packed(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _files(include: Path, district: District) -> dict[str, bytes]:
+def _files(include: Path, district: District, policy: Path | None) -> dict[str, bytes]:
     include = include.resolve()
     folders: list[Path] = []
-    folder: Path | None = (include / "policy" / district.policy).resolve()
+    folder: Path | None = (policy or include / "policy" / district.policy).resolve()
     while folder is not None and folder not in folders:
         folders.append(folder)
         content = yamlfile.read(folder / "policy.yml")

@@ -26,8 +26,8 @@ from chengxin.ledger.objections import Objection
 STATE_ACTS: Mapping[str, tuple[str, ...]] = {
     "planned": ("message.planned", "message.deferred", "message.resent"),
     "sending": ("message.sending",),
-    "sent": ("message.sent", "message.settled"),
-    "refused": ("message.refused",),
+    "sent": ("message.sent", "message.settled", "message.confirmed"),
+    "refused": ("message.refused", "message.bounced"),
     "unknown": ("message.unknown",),
     "superseded": ("message.superseded", "message.resent"),
 }
@@ -36,7 +36,7 @@ STATE_ACTS: Mapping[str, tuple[str, ...]] = {
 BODIED = frozenset(
     {
         *acts.REASONED,
-        *(f"message.{what}" for what in WHATS),
+        *(f"message.{what}" for what in (*WHATS, "bounced", "confirmed")),
         decisions.KIND,
         "erasure.done",
         "retention",

@@ -27,6 +27,36 @@ def diff(
     typer.echo(str(check.shadow(house, day, draft)))
 
 
+def adopt(
+    draft: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="The folder of the version to adopt")],
+    reason: Annotated[str, typer.Option(prompt="Why", help="Goes on record")],
+    login: Annotated[str, typer.Option("--as", help="Login name of who adopts it; default: your account here")] = "",
+    as_of: Annotated[
+        datetime | None,
+        typer.Option("--as-of", formats=["%Y-%m-%d"], help="The day whose facts show the difference; default: today"),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask again")] = False,
+) -> None:
+    """Show what a draft changes, then put on record that it is adopted, by whom and why."""
+    from chengxin import check
+    from chengxin.auditor_cli import actor
+    from chengxin.policy import adoption
+
+    house = House.from_environment()
+    district = check.load_district(house)
+    who = adoption.signature(district, login) if login else actor()
+    difference = adoption.compare(house, draft, as_of.date() if as_of else beijing_date(house.clock()), reason)
+    typer.echo(str(difference))
+    if not yes:
+        typer.confirm("Adopt it", abort=True)
+    made = adoption.adopt(house, difference, draft, who, reason)
+    typer.echo(f"adopted {made.version}, rulebook {made.said['rulebook']}, act {made.act}")
+    if draft.resolve() != (house.include_dir / "policy" / district.policy).resolve():
+        typer.echo(
+            f"the district still follows {district.policy}: change `policy` in its file to {draft.resolve().name}"
+        )
+
+
 def docs(
     output: Annotated[Path | None, typer.Option(help="Where to write; default: the terminal")] = None,
 ) -> None:

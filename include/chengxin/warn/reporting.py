@@ -21,6 +21,7 @@ from chengxin.ledger.messages import Message
 from chengxin.ledger.models import CheckRun, Harvest
 from chengxin.ledger.outbox import Draft, Scope
 from chengxin.ledger.settling import BOUNCED
+from chengxin.policy import adoption
 from chengxin.settings import House
 from chengxin.warn import modes, operators
 from chengxin.warn.answered import signals
@@ -102,6 +103,7 @@ def _drafts(house: House, district: District, as_of: date, runs: Mapping[str, An
         head = acts.head(session)
         named = {code: unit.name for code, unit in district.departments.items()}
         given_back = signals(answers.lately(session, district.code, may.mode, as_of), named)
+        unadopted = adoption.missing(house, session, check.policy_version) if check else None
     by_state = Counter(str(mail.state) for mail in mails)
     later = "静默时段过后由下次运行发出" if modes.quiet(house, district, may) else "待下次重试"
     faults = [
@@ -109,6 +111,7 @@ def _drafts(house: House, district: District, as_of: date, runs: Mapping[str, An
         *_returned(district, returned),
         *_unrouted(district, mails),
         *given_back,
+        *([unadopted] if unadopted else []),
         *(["邮件未附答复链接：没有签名密钥（连接 chengxin_link_key）"] if unsigned(house, district) else []),
         *(f"{name}：{value}" for name, value in runs.items()),
     ]
