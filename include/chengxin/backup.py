@@ -36,8 +36,8 @@ from chengxin.tables import TABLES
 
 MANIFEST = "manifest.json"
 UNFINISHED = ".part"
-KEPT = ("raw", "rulebooks", "data_docs", "feedback")
-"""Folders of `<var>` that hold what cannot be made again; the others (staging, spill, locks, …) can."""
+KEPT = ("raw", "rulebooks", "data_docs", "feedback", "desk.key")
+"""What in `<var>` cannot be made again, folders and a file; the others (staging, spill, locks, …) can."""
 CATALOGUE_TABLES = ("iceberg_*",)
 """Left out of the ledger's dump where both stand in one database."""
 
@@ -132,8 +132,8 @@ def take(house: House, folder: Path, *, airflow_url: str = "", keep: int | None 
     wanted = {f"lake/{name}/{file}": _data(house, name) / file for name in tables for file in tables[name].files}
     for kept in KEPT:
         base = house.var / kept
-        found = (path for path in base.rglob("*") if path.is_file() and path.suffix != ".new")
-        wanted |= {f"{kept}/{path.relative_to(base).as_posix()}": path for path in found}
+        found = (path for path in (base, *base.rglob("*")) if path.is_file() and path.suffix != ".new")
+        wanted |= {path.relative_to(house.var).as_posix(): path for path in found}
     files = _copy_all(wanted, new, before)
     for name in filter(None, (ledger, airflow)):
         files[name] = (_sha256(new / name), (new / name).stat().st_size)
@@ -181,9 +181,8 @@ def restore(house: House, backup: Path, *, airflow_url: str = "") -> Manifest:
         dumps.restore(airflow_url, backup / manifest.airflow)
     dumps.restore(house.ledger.url, backup / manifest.ledger)
     for path in manifest.files:
-        top, _, rest = path.partition("/")
-        if top in KEPT:
-            _put(backup / path, house.var / top / rest)
+        if path.partition("/")[0] in KEPT:
+            _put(backup / path, house.var / path)
     for name, table in manifest.tables.items():
         _rebuild(house, name, table, backup / "lake" / name)
     with house.ledger.begin() as session:
@@ -289,7 +288,7 @@ def _sha256(file: Path) -> str:
 
 
 def _refuse_what_is_there(house: House) -> None:
-    there: list[Any] = [house.var / name for name in (*KEPT, "lake") if any((house.var / name).glob("*"))]
+    there: list[Any] = [house.var / name for name in (*KEPT, "lake") if _is_there(house.var / name)]
     there += [] if dumps.is_empty(house.ledger.url) else ["the ledger's database"]
     if house.catalog_url and house.catalog_url != house.ledger_url and not dumps.is_empty(house.catalog_url):
         there.append("the catalogue's database")
@@ -300,6 +299,10 @@ def _refuse_what_is_there(house: House) -> None:
             why=f"not empty: {', '.join(map(str, there))}",
             remedy="restore into an empty folder and empty databases; what is there is kept",
         )
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_file() or any(path.glob("*"))
 
 
 def _refuse_damage(backup: Path, manifest: Manifest) -> None:

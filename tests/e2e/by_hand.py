@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 from chengxin import check, connections, districts, harvest, warn
 from chengxin.sandbox.services import Sandbox
@@ -32,7 +33,7 @@ class ByHand:
     mails: list[EmailMessage]
 
 
-def play(folder: Path, *, subjects: int, seed: int, sources: Sequence[str] | None = None) -> ByHand:
+def play(folder: Path, *, subjects: int, seed: int, sources: Sequence[str] | None = None, **settings: Any) -> ByHand:
     """Harvests, checks and warns, in a world of its own.
 
     Args:
@@ -40,6 +41,7 @@ def play(folder: Path, *, subjects: int, seed: int, sources: Sequence[str] | Non
         subjects: of the sandbox, as `seed`.
         seed: of the sandbox.
         sources: what to harvest; None: all of the district.
+        settings: more of the house, e.g. `ledger_url`.
     """
     key = json.dumps({"conn_type": "generic", "password": secrets.token_urlsafe(32)})
     with Sandbox(folder / "sandbox", seed=seed, subjects=subjects, day=AS_OF) as sandbox:
@@ -52,6 +54,7 @@ def play(folder: Path, *, subjects: int, seed: int, sources: Sequence[str] | Non
             connections=lambda name: connections.from_environment(name, known),
             answers_url="http://127.0.0.1:8080/answers",
             threads=2,
+            **settings,
         )
         for source in sources or districts.load(house.include_dir / f"districts/{DISTRICT}.yml").sources:
             harvest.run(house, source, AS_OF)
@@ -81,11 +84,15 @@ def canonical(house: House, table: str) -> list[str]:
     )
 
 
-def letters(mails: list[EmailMessage]) -> list[tuple[str, str, str]]:
+def letters(mails: list[EmailMessage], *, links: bool = False) -> list[tuple[str, str, str]]:
     """To whom, what about, what it says, of every mail to a department, sorted.
 
     The operators' report names heads and seconds, which no two days share; the address of the answering page is each
     Airflow's own.
+
+    Args:
+        mails: as they were caught.
+        links: whether links to the answering page stay in.
     """
     operators = set(districts.load(ROOT / f"include/districts/{DISTRICT}.yml").mail.operators)
     found = []
@@ -94,5 +101,5 @@ def letters(mails: list[EmailMessage]) -> list[tuple[str, str, str]]:
             parts = [part for part in mail.walk() if part.get_content_maintype() == "text" and not part.is_attachment()]
             text = "\n".join(part.get_content() for part in parts)
             link = re.compile(r"http://127\.0\.0\.1:\d+/answers/[\w-]+")
-            found.append((str(mail["Delivered-To"]), str(mail["Subject"]), link.sub("…", text)))
+            found.append((str(mail["Delivered-To"]), str(mail["Subject"]), text if links else link.sub("…", text)))
     return sorted(found)
