@@ -26,6 +26,7 @@ from tests.e2e.by_hand import ByHand
 from tests.e2e.days import AS_OF, DISTRICT, ROOT
 
 from .native import WORKERS, ComposedAirflow, Metrics, composed, free_ports, variables
+from .test_compose import options
 
 pytestmark = pytest.mark.services
 
@@ -128,6 +129,14 @@ class Killer(threading.Thread):
     def running(self) -> list[tuple[str, str, int]]:
         found = self.airflow.api.call("GET", "/dags/~/dagRuns/~/taskInstances", state="running", limit=100)
         return [(task["dag_id"], task["dag_run_id"], task["pid"]) for task in found["task_instances"] if task["pid"]]
+
+
+def test_the_providers_know_every_option_of_theirs() -> None:
+    from airflow.configuration import retrieve_configuration_description
+
+    known = retrieve_configuration_description(include_airflow=True, include_providers=True)
+    assert [(s, o) for s, o in options() if o not in known.get(s, {}).get("options", {})] == []
+    assert {section for section, _ in options()} >= {"celery", "fab"}
 
 
 def test_every_service_was_healthy_by_its_own_check(days: Days) -> None:
