@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from importlib.resources import files
@@ -217,6 +218,8 @@ def test_the_scripts_are_there_and_are_shell() -> None:
     for script in scripts:
         assert subprocess.run(["sh", "-n", str(script)], check=False).returncode == 0, script
         assert "set -eu" in script.read_text("utf-8")
+        # The PostgreSQL image would read one that is not executable into its own shell.
+        assert os.access(script, os.X_OK), script
 
 
 def test_a_worker_ends_its_tasks_before_it_is_killed() -> None:
@@ -228,8 +231,11 @@ def test_a_worker_ends_its_tasks_before_it_is_killed() -> None:
 
 
 def test_everything_waits_for_the_schemas() -> None:
-    for name in set(OURS) - {"init"}:
+    for name in set(OURS) - ONE_SHOT:
         assert SERVICES[name]["depends_on"]["init"]["condition"] == "service_completed_successfully", name
+    # A restore wants empty databases.
+    for name in ONE_SHOT:
+        assert set(SERVICES[name]["depends_on"]) == {"postgres"}, name
 
 
 def test_paths_in_the_file_are_those_of_the_image() -> None:
