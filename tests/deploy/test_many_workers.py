@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
-from typing import Any
 
 import pytest
 import requests
 from rich.console import Console
+from sqlalchemy import func, select
 
 from chengxin import demo
+from chengxin.ledger.models import Harvest
+from chengxin.settings import House
 from chengxin.summary import Summary
 from chengxin.tables import TABLES
 from tests.e2e import by_hand
@@ -86,7 +88,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
         with demo.day(chosen, ROOT, console) as day:
             assert isinstance(day.airflow, ComposedAirflow)
             day.sandbox.fail(SLOW, "timeout", seconds=600)
-            killer = Killer(day.airflow, lambda: day.sandbox.heal())
+            killer = Killer(day.airflow, day.house, day.sandbox.heal)
             killer.start()
             summary = day.run()
             killer.join()
@@ -97,9 +99,9 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
 class Killer(threading.Thread):
     """Waits until the slow harvest is under way on a worker, kills that worker, and heals the source."""
 
-    def __init__(self, airflow: ComposedAirflow, heal: Any) -> None:
+    def __init__(self, airflow: ComposedAirflow, house: House, heal: Callable[[], None]) -> None:
         super().__init__(daemon=True)
-        self.airflow, self.heal = airflow, heal
+        self.airflow, self.house, self.heal = airflow, house, heal
         self.lost = ""
         self.killed: list[tuple[str, str]] = []
         self.error: BaseException | None = None
@@ -113,10 +115,12 @@ class Killer(threading.Thread):
             self.heal()
 
     def _kill(self) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while not self.lost:
             assert time.monotonic() < deadline, "the slow harvest never began"
-            time.sleep(0.5)
+            time.sleep(1)
+            if not self.fetching():
+                continue
             running = self.running()
             for worker in WORKERS:
                 processes = self.airflow.processes(worker)
@@ -125,6 +129,12 @@ class Killer(threading.Thread):
                     self.lost, self.killed = worker, here
                     self.airflow.lose(worker)
                     return
+
+    def fetching(self) -> bool:
+        """Whether the slow harvest has begun and waits for its source."""
+        asked = select(func.count()).select_from(Harvest).where(Harvest.source == SLOW, Harvest.state == "fetching")
+        with self.house.ledger.begin() as session:
+            return bool(session.scalar(asked))
 
     def running(self) -> list[tuple[str, str, int]]:
         found = self.airflow.api.call("GET", "/dags/~/dagRuns/~/taskInstances", state="running", limit=100)
