@@ -192,7 +192,7 @@ def desk_knows(house: House, sources: Collection[str]) -> bool:
     """Whether the desk was made, and has every closed commit of some sources."""
     with house.desk.read() as connection:
         state = read.state(connection)
-    with house.ledger.begin() as session:
+    with house.ledger.read() as session:
         missing = session.scalar(
             select(Commit.seq)
             .where(

@@ -155,7 +155,7 @@ def goes_against(advised: str, decision: str) -> bool:
 def state_of(house: House, advice_ids: Iterable[str]) -> dict[str, State]:
     """Decisions on, and objections to, some advice; every id asked for is there."""
     ids = list(dict.fromkeys(advice_ids))
-    with house.ledger.begin() as session:
+    with house.ledger.read() as session:
         decided, objected = decisions.decisions_of(session, ids), objections.objections_of(session, ids)
     return {one: State(decided.get(one, ()), objected.get(one, ())) for one in ids}
 

@@ -23,7 +23,7 @@ from tests.ledger.test_decisions import NEW, NOW
 DAY = date(2026, 6, 15)
 
 
-def _draft(key: str, mode: str = "sandbox", **fields: Any) -> Draft:
+def draft(key: str, mode: str = "sandbox", **fields: Any) -> Draft:
     about = Draft(
         key=key, mode=mode, district="370112", department="zjj", recipient="zjj@licheng.example", role="unit",
         kind="advice", matter="advice", stage="", fingerprint="f", as_of=DAY, subject="s", header_id=key, thread=key,
@@ -39,12 +39,12 @@ def _send(session: Session, number: int, *outcomes: str) -> None:
         assert outbox.settle(session, NOW, claimed, "me", outcome)
 
 
-def _life(ledger: Ledger) -> None:
+def life(ledger: Ledger) -> None:
     """Everything that can happen to a row, each by its own code. Message 1 planned … 9 superseded after erasure."""
     with ledger.begin() as session:
         keys = [str(number) * 64 for number in range(1, 9)]
-        outbox.put(session, NOW, [_draft(key) for key in keys])
-        outbox.put(session, NOW, [_draft("1" * 64, "rehearsal"), _draft("2" * 64, "rehearsal")])
+        outbox.put(session, NOW, [draft(key) for key in keys])
+        outbox.put(session, NOW, [draft("1" * 64, "rehearsal"), draft("2" * 64, "rehearsal")])
         _send(session, 2, "sent")
         _send(session, 3, "planned", "refused")
         _send(session, 4, "unknown")
@@ -55,7 +55,7 @@ def _life(ledger: Ledger) -> None:
         outbox.claim(session, NOW, 7, "a dead sender")
         outbox.recover(session, NOW, Scope("370112", "sandbox", DAY), lambda _: False)
         outbox.supersede(session, NOW, Scope("370112", "sandbox", DAY), DAY)
-        outbox.put(session, NOW, [_draft("8" * 64, as_of=DAY + timedelta(days=1), content=b"said anew")])
+        outbox.put(session, NOW, [draft("8" * 64, as_of=DAY + timedelta(days=1), content=b"said anew")])
         outbox.supersede(session, NOW, Scope("370112", "sandbox", DAY + timedelta(days=1)), DAY + timedelta(days=1))
         message = session.get_one(Message, 2)
         answers.give(session, NOW, message, "acknowledged")
@@ -77,7 +77,7 @@ def _life(ledger: Ledger) -> None:
 
 
 def test_a_ledger_in_use_agrees_with_its_acts(ledger: Ledger) -> None:
-    _life(ledger)
+    life(ledger)
     with ledger.begin() as session:
         assert agreement.faults(session) == []
         assert acts.verify(session).broken_at is None
@@ -124,7 +124,7 @@ CASES: list[tuple[Change, str]] = [
 
 
 def test_every_alteration_is_found_on_both_databases(ledger: Ledger) -> None:
-    _life(ledger)
+    life(ledger)
     for change, said in CASES:
         with ledger.begin() as session:
             change(session)
@@ -135,7 +135,7 @@ def test_every_alteration_is_found_on_both_databases(ledger: Ledger) -> None:
 
 
 def test_bodies_erased_on_record_are_no_fault(ledger: Ledger) -> None:
-    _life(ledger)
+    life(ledger)
     with ledger.begin() as session:
         session.execute(delete(ActBody).where(ActBody.seq.in_([_seq(session, kind) for kind in ("decision.made",)])))
         acts.record(session, NOW, "officer", "erasure", "0" * 64, {"bodies": 1}, reason="申请第1号")
