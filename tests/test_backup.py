@@ -144,7 +144,16 @@ def test_a_second_backup_links_what_is_unchanged(kept: Kept, tmp_path: Path) -> 
 def test_as_many_stay_as_are_kept(kept: Kept, tmp_path: Path) -> None:
     folder = tmp_path / "backups"
     made = [backup.take(kept.house.at(lambda n=n: NOW + timedelta(days=n)), folder, keep=2) for n in range(3)]
-    assert sorted(folder.iterdir()) == made[1:]
+    assert sorted(path for path in folder.iterdir() if path.is_dir()) == made[1:]
+
+
+def test_one_at_a_time_and_what_a_killed_one_left_is_removed(kept: Kept, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    (folder / f"2026-06-14T20-00-00{backup.UNFINISHED}" / "raw").mkdir(parents=True)
+    with backup._alone(folder), pytest.raises(BackupError, match="another backup is at work"):
+        backup.take(kept.house, folder)
+    taken = backup.take(kept.house, folder)
+    assert [path for path in folder.iterdir() if path.is_dir()] == [taken]
 
 
 def test_what_is_there_is_never_written_over(kept: Kept, elsewhere: House) -> None:

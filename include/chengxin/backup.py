@@ -13,6 +13,7 @@ backup before, so every backup is whole and a daily one costs the day's files.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -115,14 +116,23 @@ def take(house: House, folder: Path, *, airflow_url: str = "", keep: int | None 
         The backup's own folder, named by the instant.
 
     Raises:
-        BackupError: a database cannot be read, or files went while they were copied.
+        BackupError: a database cannot be read, files went while they were copied, or another backup is at work.
     """
-    taken_at = house.clock()
     folder.mkdir(parents=True, exist_ok=True)
-    before = _newest(folder)
+    with _alone(folder):
+        for unfinished in folder.glob(f"*{UNFINISHED}"):
+            shutil.rmtree(unfinished)
+        taken = _take(house, folder, airflow_url)
+        if keep is not None:
+            for old in _finished(folder)[: -max(keep, 1)]:
+                shutil.rmtree(old)
+    return taken
+
+
+def _take(house: House, folder: Path, airflow_url: str) -> Path:
+    taken_at, before = house.clock(), _newest(folder)
     final = folder / f"{taken_at:%Y-%m-%dT%H-%M-%S}"
     new = final.with_name(final.name + UNFINISHED)
-    shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o700)
     airflow = dumps.dump(airflow_url, new, "airflow").name if airflow_url else None
     with _no_commits(house) as (session, snapshot):
@@ -154,9 +164,6 @@ def take(house: House, folder: Path, *, airflow_url: str = "", keep: int | None 
         out.flush()
         os.fsync(out.fileno())
     new.rename(final)
-    if keep is not None:
-        for old in _finished(folder)[: -max(keep, 1)]:
-            shutil.rmtree(old)
     return final
 
 
@@ -195,6 +202,19 @@ def restore(house: House, backup: Path, *, airflow_url: str = "") -> Manifest:
             remedy="keep both and take an older backup; the heads in the operators' mails say which is right",
         )
     return manifest
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Holds the folder for this process; the hold ends with the process, however that ends."""
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BackupError(
+                "another backup is at work in this folder", where=str(folder), remedy="wait for it, or end it"
+            ) from None
+        yield
 
 
 @contextmanager
