@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from chengxin import check, erasure, export, warn
+from chengxin import check, erasure, export, objections, officers, warn
 from chengxin.errors import ConfigError
 from chengxin.export import Scope
 from chengxin.ledger.acts import Act
@@ -50,6 +50,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     lake.put("list_entry", TUESDAY, [listed])
     check.run(house, TUESDAY)
     warn.plan(house, TUESDAY)
+    (mine,) = [row["advice_id"] for row in lake.rows("advice", TUESDAY) if row["matter_id"] == "M1"]
+    officers.decide(house, "zjj", mine, "PASS", "scored", "已核实，不影响履约", words="扣2分")
+    made = objections.make(house, "zjj", mine, "已移出名单")
+    objections.settle(house, "zjj", made.id, "rejected", "来源仍列入")
     return house
 
 
@@ -80,6 +84,10 @@ def test_a_matter_with_all_that_is_behind_it(house: House, tmp_path: Path) -> No
     (fact,) = [row for row in rows(bundle, "facts.jsonl") if row["table"] == "list_entry"]
     assert fact["uscc"] == FIRST
     assert len(rows(bundle, "messages.jsonl")) >= 2
+    (decided,), (objected,) = rows(bundle, "decisions.jsonl"), rows(bundle, "objections.jsonl")
+    assert (decided["decision"], decided["advised"], decided["account"]) == ("PASS", "RESTRICT", "zjj")
+    assert json.loads(decided["act_says"])["words"] == "扣2分"
+    assert (objected["outcome"], json.loads(objected["settled_act_says"])["reason"]) == ("rejected", "来源仍列入")
     names = set(files(bundle))
     assert any(name.endswith("/lists.yml") for name in names)
     assert sum(name.startswith("explanations/") for name in names) == 2
@@ -111,6 +119,10 @@ class TestVerifier:
             ("acts.jsonl", b'"actor":"warn"', b'"actor":"none"', "is not what its hash says"),
             ("messages/", b"Subject", b"subject", "is not the message that was planned"),
             ("rulebooks/", b"RESTRICT", b"PASS", "has another hash"),
+            ("decisions.jsonl", b'"decision":"PASS"', b'"decision":"EXCLUDE"', "is not what the act says"),
+            ("decisions.jsonl", "扣2分".encode(), "扣1分".encode(), "says was changed"),
+            ("objections.jsonl", b'"outcome":"rejected"', b'"outcome":"upheld"', "is not what the act says"),
+            ("objections.jsonl", b'"settled_act":', b'"settled_act":1', "says so of advice"),
         ],
     )
     def test_a_change_with_the_manifest_made_to_fit(

@@ -3,8 +3,8 @@
 
     python verify.py bundle.zip     or, in the unpacked folder:     python verify.py
 
-It recomputes the hash of every file, the chain of acts, the link from each message to the act that planned it, and the
-names of the rulebooks; and looks for the fact behind every finding. Exit status 0: the bundle is as it was made.
+It recomputes the hash of every file, the chain of acts, the links from each message, decision and objection to its act,
+and the names of the rulebooks; and looks for the fact behind every finding. Exit status 0: it is as it was made.
 """
 # ruff: noqa: T201 - it speaks to whoever runs it
 
@@ -53,7 +53,7 @@ def check(files: Files) -> list[str]:
         for path, entry in sorted(listed.items())
         if path in files and sha256(files[path]) != entry["sha256"]
     ]
-    return faults + chain(files) + messages(files) + rulebooks(files) + evidence(files)
+    return faults + chain(files) + messages(files) + people(files) + rulebooks(files) + evidence(files)
 
 
 def chain(files: Files) -> list[str]:
@@ -80,6 +80,29 @@ def messages(files: Files) -> list[str]:
             faults.append(f"{path} is missing")
         if (message["key"], message["body_sha256"]) not in planned:
             faults.append(f"no act says that message {message['key']} was planned")
+    return faults
+
+
+def people(files: Files) -> list[str]:
+    """Decisions and objections against their acts, and against what the acts say where it was not erased."""
+    known = {act["seq"]: act for act in lines(files, "acts.jsonl")}
+    steps = (
+        ("decisions.jsonl", "act", "decision.made", ("decision", "weighed", "advised", "against", "department")),
+        ("objections.jsonl", "act", "objection.made", ("received_on",)),
+        ("objections.jsonl", "settled_act", "objection.settled", ("outcome",)),
+    )
+    faults = []
+    for name, column, kind, fields in steps:
+        for row in lines(files, name):
+            if row[column] is None:
+                continue
+            act, said = known.get(row[column]), row[column + "_says"]
+            if act is None or (act["kind"], act["subject"]) != (kind, row["advice_id"]):
+                faults.append(f"{name}: no act {row[column]} says so of advice {row['advice_id']}")
+            elif said is not None and sha256(said.encode("utf-8")) != act["payload_sha256"]:
+                faults.append(f"{name}: what act {row[column]} says was changed")
+            elif said is not None and any(json.loads(said)[field] != row[field] for field in fields):
+                faults.append(f"{name}: the row of act {row[column]} is not what the act says")
     return faults
 
 

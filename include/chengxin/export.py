@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,16 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from chengxin import conclusions, engine, evidence, rulebook
-from chengxin.clock import utc
+from chengxin.clock import BEIJING, utc
 from chengxin.engine import Connection
 from chengxin.erasure import in_bytes, parts
 from chengxin.errors import ConfigError
 from chengxin.ledger import acts
-from chengxin.ledger.acts import Act
+from chengxin.ledger.acts import Act, ActBody
+from chengxin.ledger.decisions import Decision, batches
 from chengxin.ledger.messages import Message, MessageBody, MessageItem
 from chengxin.ledger.models import CheckRun
+from chengxin.ledger.objections import Objection
 from chengxin.settings import House
 
 README = """证据包 / Evidence bundle
@@ -40,6 +42,7 @@ erased.jsonl           依据已依法删除，仅留编号 / facts erased since
 checks.jsonl           每次核查读到哪里、用哪版政策 / what each check read, and by which rules
 rulebooks/             当时的政策、区域、合同文件 / the policy, district and contract files of the time
 messages/, messages.jsonl  邮件原文及投递状态 / the exact messages and what became of them
+decisions.jsonl, objections.jsonl  承办人员的决定、主体的异议 / what officers decided, what subjects objected
 acts.jsonl             台账哈希链中的一段 / the part of the ledger's chain that covers them
 explanations/          逐件说明 / explanations to be read
 manifest.json          每个文件的哈希 / the hash of every file
@@ -91,7 +94,10 @@ def bundle(house: House, scope: Scope) -> bytes:
         messages = _messages(session, house.district, scope, ids)
         files["checks.jsonl"] = _lines(checks)
         files["messages.jsonl"] = _lines(message for message, _ in messages)
-        files["acts.jsonl"] = _lines(_acts(session, [message["key"] for message, _ in messages]))
+        people = _by_people(session, scope, ids)
+        files |= {f"{name}.jsonl": _lines(rows) for name, rows in people.items()}
+        seqs = [row[name] for rows in people.values() for row in rows for name in _ACTS if row.get(name)]
+        files["acts.jsonl"] = _lines(_acts(session, [message["key"] for message, _ in messages], seqs))
     files |= {f"messages/{message['key']}.eml": content for message, content in messages if content is not None}
     for name in sorted({run["rulebook"] for run in checks if run["rulebook"]}):
         files |= {f"rulebooks/{name}/{path}": content for path, content in rulebook.load(house, name).items()}
@@ -229,11 +235,47 @@ def _names(content: bytes | None, code: str | None) -> bool:
     return bool(content and code and any(any(in_bytes(part, [code])) for part in parts(content)))
 
 
-def _acts(session: Session, keys: list[str]) -> list[dict[str, Any]]:
-    """The part of the chain from the first act on these messages to the last: unbroken, whatever else it holds."""
-    first, last = session.execute(select(func.min(Act.seq), func.max(Act.seq)).where(Act.subject.in_(keys))).one()
-    if first is None:
+_ACTS = ("act", "settled_act")
+"""Columns of decisions and objections that name acts."""
+
+
+def _by_people(session: Session, scope: Scope, advice_ids: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Decisions and objections of the period on the advice in scope, each with what its acts say (null: erased)."""
+    begin = datetime.combine(scope.start, time(), BEIJING)
+    end = datetime.combine(scope.end + timedelta(days=1), time(), BEIJING)
+    found: dict[str, list[dict[str, Any]]] = {}
+    tables: dict[str, type[Decision] | type[Objection]] = {"decisions": Decision, "objections": Objection}
+    for name, table in tables.items():
+        rows: list[Decision | Objection] = [
+            row
+            for ids in batches(advice_ids)
+            for row in session.scalars(select(table).where(table.advice_id.in_(ids), table.at >= begin, table.at < end))
+        ]
+        columns = [column.name for column in table.__table__.columns if column.name not in ("id", "district")]
+        found[name] = [
+            {column: _plain(getattr(row, column)) for column in columns}
+            | {f"{column}_says": _said(session, getattr(row, column)) for column in columns if column in _ACTS}
+            for row in sorted(rows, key=lambda row: row.act)
+        ]
+    return found
+
+
+def _said(session: Session, seq: int | None) -> str | None:
+    return session.scalar(select(ActBody.content).where(ActBody.seq == seq))
+
+
+def _plain(value: Any) -> Any:
+    return _instant(value) if isinstance(value, datetime) else value
+
+
+def _acts(session: Session, keys: list[str], seqs: list[int]) -> list[dict[str, Any]]:
+    """The part of the chain from the first act on these messages, or of these numbers, to the last: unbroken, whatever
+    else it holds."""
+    ends = [*session.execute(select(func.min(Act.seq), func.max(Act.seq)).where(Act.subject.in_(keys))).one(), *seqs]
+    known = [seq for seq in ends if seq is not None]
+    if not known:
         return []
+    first, last = min(known), max(known)
     chain = session.scalars(select(Act).where(Act.seq.between(first, last)).order_by(Act.seq))
     names = ("seq", "actor", "kind", "subject", "payload_sha256", "prev", "hash")
     return [{**{name: getattr(act, name) for name in names}, "at": _instant(act.at)} for act in chain]
