@@ -46,6 +46,7 @@ test-services: setup ## tests against real servers and a browser (installs Debia
 
 .PHONY: test-long
 test-long: setup ## tests that take longer than CI allows
+	@.ci/services
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m long
 
 .PHONY: lint
@@ -86,6 +87,8 @@ lock: setup ## compile the requirements files from pyproject.toml
 		--extra bench -c requirements-dev.txt pyproject.toml -o requirements-bench.txt
 	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 		--extra production -c requirements-dev.txt pyproject.toml -o requirements-production.txt
+	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+		--extra spark -c requirements-dev.txt pyproject.toml -o requirements-spark.txt
 
 .PHONY: clean
 clean: ## remove what runs and tools wrote; .venv stays

@@ -1,0 +1,131 @@
+"""Spark gives what DuckDB gives: hashes, the policy's cases, a whole day, and a day on which much changes.
+
+Strategy: conclusions are compared by writing. What one engine wrote is checked by the other, which must find nothing
+to change: keys and hashes of every row are equal then, and the hashes are worked out again from the files.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from chengxin import check, engine, replay
+from chengxin.ledger.models import CheckRun
+from chengxin.policy import Policy, cases, load
+from chengxin.settings import House
+from chengxin.tables import CONCLUSIONS
+from tests import test_check
+from tests.conftest import NOW, ROOT
+from tests.e2e import by_hand
+from tests.e2e.days import AS_OF
+from tests.factlake import FactLake
+from tests.policy import generator
+from tests.policy.conftest import FOLDER, given
+from tests.test_row_hash import NULLS, ROW, SCHEMA
+
+pytestmark = pytest.mark.services
+
+MONDAY = test_check.TODAY
+TUESDAY = MONDAY + timedelta(days=1)
+
+
+def test_hashes_are_equal(spark: engine.Connection) -> None:
+    others: list[dict[str, Any]] = [
+        {"l": []}, {"l": None}, {"l": [None]}, {"l": [""]}, {"l": [None, "a"]}, {"s": ""}, {"s": "𠮷野家"}, {"b": None},
+        {"f": 1e40}, {"f": -1.5e300}, {"f": float("nan")}, {"f": float("inf")}, {"f": 1e-9}, {"f": 123456789.123456},
+        {"d": date(1, 1, 2)},
+    ]  # fmt: skip
+    table = ibis.memtable(pa.Table.from_pylist([ROW, NULLS, *({**ROW, **other} for other in others)], schema=SCHEMA))
+    hashes = table.select(h=engine.row_hash(table, SCHEMA.names))
+    mine, theirs = (made.to_pyarrow(hashes)["h"].to_pylist() for made in (engine.connect(), spark))
+    assert mine == theirs
+    assert len(set(mine)) == len(mine)
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    return load(FOLDER)
+
+
+def test_the_policys_cases_pass(policy: Policy, spark: engine.Connection) -> None:
+    outcome = cases.check_own(policy, spark)
+    assert (outcome.cases, outcome.mismatches) == (len(policy.cases), ())
+    assert outcome.cases > 100
+
+
+def test_random_cases_come_out_alike(policy: Policy, spark: engine.Connection) -> None:
+    rng = random.Random(5)
+    asked = [given(generator.matter_case(rng, number)) for number in range(1000)]
+    assert cases.evaluate(asked, policy, spark) == cases.evaluate(asked, policy)
+
+
+@pytest.fixture(scope="module")
+def played(spark: engine.Connection, tmp_path_factory: pytest.TempPathFactory) -> by_hand.ByHand:
+    """The demo's day, checked on Spark; harvests and mails are DuckDB's."""
+    return by_hand.play(tmp_path_factory.mktemp("a day"), subjects=300, seed=7, checks_on="spark")
+
+
+def test_a_whole_day_is_the_same(played: by_hand.ByHand) -> None:
+    house = played.house
+    with house.ledger.begin() as session:
+        (run,) = session.query(CheckRun).all()
+        assert run.engine.startswith("pyspark 4")
+        counts = run.counts
+    assert counts["changed"]["advice"]["new"] > 100
+    assert played.mails
+    as_written(house)
+    again = check.run(replace(house, checks_on="duckdb"), AS_OF)
+    assert again["seq"] is None
+    assert {name: again[name] for name in ("advice", "filing", "findings")} == {
+        name: counts[name] for name in ("advice", "filing", "findings")
+    }
+
+
+def test_a_day_checked_on_spark_can_be_replayed_on_duckdb(played: by_hand.ByHand) -> None:
+    assert replay.run(replace(played.house, checks_on="duckdb"), AS_OF).identical
+
+
+def test_a_day_of_changes_is_the_same(spark: engine.Connection, tmp_path: Path) -> None:
+    house = House(root=ROOT, var=tmp_path / "var", district="370112", clock=lambda: NOW, threads=2)
+    lake = test_check.publish(house, test_check.situations())
+    assert check.run(house, MONDAY)["seq"] is not None
+    change(lake)
+    changed = check.run(replace(house, checks_on="spark"), TUESDAY)["changed"]
+    assert all(changed["advice"][kind] > 0 for kind in ("changed", "gone"))
+    assert changed["finding"]["new"] > 0
+    as_written(house)
+    assert check.run(house, TUESDAY)["seq"] is None
+
+
+def change(lake: FactLake) -> None:
+    """What Tuesday brings: records are repaired, list entries and matters go, subjects are told of anew."""
+    records = lake.rows("credit_record", MONDAY)
+    lake.put("credit_record", TUESDAY, [row | {"repaired_on": TUESDAY} for row in records[:3]], "credit_records")
+    entries = [row for row in lake.rows("list_entry", MONDAY) if row["source"] == "blacklists"]
+    lake.put("list_entry", TUESDAY, entries[:2], "blacklists", gone=True)
+    lake.put("matter", TUESDAY, lake.rows("matter", MONDAY)[:2], gone=True)
+    lake.fresh(TUESDAY)
+
+
+def as_written(house: House) -> None:
+    """Every file has the lake's exact columns, and every row the hash of what is written in it."""
+    connection = house.engine()
+    for table in CONCLUSIONS:
+        content = [column.name for column in table.columns]
+        for file in house.lake.files(table.name):
+            assert [field.name for field in pq.read_schema(file)] == [column.name for column in table.all_columns]
+        rows = engine.observations(connection, house.lake, table.name)
+        rows = rows.filter(~rows.removed).mutate(**check.hashed(table.name, rows.filter(~rows.removed)))
+        wrong = rows.filter(engine.row_hash(rows, content) != rows.row_hash)
+        assert connection.to_pyarrow(wrong.count()).as_py() == 0
+        assert connection.to_pyarrow(rows.count()).as_py() > 0
+        # Iceberg's own reader takes the files as they are.
+        assert house.lake.table(table.name).scan().to_arrow().schema.names == [each.name for each in table.all_columns]
