@@ -244,9 +244,9 @@ def _by_people(session: Session, scope: Scope, advice_ids: list[str]) -> dict[st
     begin = datetime.combine(scope.start, time(), BEIJING)
     end = datetime.combine(scope.end + timedelta(days=1), time(), BEIJING)
     found: dict[str, list[dict[str, Any]]] = {}
-    tables: dict[str, type[Decision] | type[Objection]] = {"decisions": Decision, "objections": Objection}
+    tables: dict[str, Any] = {"decisions": Decision, "objections": Objection}
     for name, table in tables.items():
-        rows: list[Decision | Objection] = [
+        rows = [
             row
             for ids in batches(advice_ids)
             for row in session.scalars(select(table).where(table.advice_id.in_(ids), table.at >= begin, table.at < end))
