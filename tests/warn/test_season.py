@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
+import sqlite3
+import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import openpyxl
@@ -24,15 +30,16 @@ import pytest
 import ruamel.yaml
 
 from chengxin import check, warn
-from chengxin.clock import BEIJING
+from chengxin.clock import BEIJING, beijing_date
 from chengxin.lake import arrow_schema
 from chengxin.ledger.models import Commit
 from chengxin.sandbox.world import World
 from chengxin.settings import House
 from chengxin.tables import TABLES
 
+from ..conftest import NOW, ROOT
 from ..factlake import ALL_SOURCES, FactLake
-from .conftest import Catcher, Scene, body
+from .conftest import Catcher, Scene, body, serving
 from .expected import STAGES, Mail, Season, Seen, stages
 
 YEAR = 2026
@@ -173,9 +180,33 @@ class Sources:
         self._house.lake.commit(table, [file], seq)
 
 
-def run(house: House, catcher: Catcher, days: Iterable[date], subjects: int) -> list[str]:
-    """Runs the house on these days; the subjects of everything that arrived."""
-    district = ruamel.yaml.YAML(typ="safe").load(house.include_dir / "districts/370112.yml")
+@dataclass
+class Eve:
+    """How a day stood before it was planned, to be played again."""
+
+    house: House
+    ledger: Path
+    """A copy."""
+    season: Season
+    seen: Seen
+
+    def again(self, catcher: Catcher, *, include: Path | None = None, seen: Seen | None = None) -> None:
+        """Plans and sends the day once more, against the expectation."""
+        day = beijing_date(self.house.clock())
+        with tempfile.TemporaryDirectory() as folder:
+            ledger = Path(shutil.copy(self.ledger, folder))
+            house = replace(self.house, ledger_url=f"sqlite:///{ledger}", include=include)
+            catcher.accepted.clear()
+            warn.plan(house, day)
+            _send(house, day)
+        _compare(day, deepcopy(self.season).on(day, seen or self.seen), catcher.mails())
+
+
+def run(
+    house: House, catcher: Catcher, days: Iterable[date], subjects: int, eves: dict[date, Eve] | None = None
+) -> list[str]:
+    """Runs the house on these days, and keeps their eves if asked; the subjects of everything that arrived."""
+    district = ruamel.yaml.YAML(typ="safe").load(ROOT / "include/districts/370112.yml")
     season, sources = Season(district, YEAR), Sources(house, subjects)
     subjects_of: list[str] = []
     threads: dict[tuple[str, bool], set[str]] = defaultdict(set)
@@ -185,6 +216,11 @@ def run(house: House, catcher: Catcher, days: Iterable[date], subjects: int) -> 
         today = replace(house, mode="production", clock=lambda moment=moment: moment)
         seen = sources.arrive(day)
         check.run(today, day)
+        if eves is not None:
+            copy = house.var / f"ledger-{day}.db"
+            with closing(sqlite3.connect(house.var / "ledger.db")) as ledger:
+                ledger.execute("VACUUM INTO ?", (str(copy),))
+            eves[day] = Eve(today, copy, deepcopy(season), seen)
         warn.plan(today, day)
         if day.day % 3 == 0:
             catcher.script = ["greylist", "accept"]
@@ -250,13 +286,81 @@ def home(house: House, catcher: Catcher) -> House:
     return replace(house, connections=catcher.connection)
 
 
-def test_the_last_weeks(home: House, catcher: Catcher) -> None:
-    """The days around the deadline, some of them missed."""
-    days = [date(YEAR, month, day) for month, day in ((6, 15), (6, 23), (6, 30), (7, 2))]
-    subjects = run(home, catcher, days, 250)
-    assert any(subject.startswith("【今日24时截止】") for subject in subjects)
-    assert any(subject.startswith("【数据异常】") for subject in subjects)
-    assert any(subject.startswith("【逾期提醒】") for subject in subjects)
+QUIET, SEVEN_LEFT = date(YEAR, 6, 22), date(YEAR, 6, 23)
+
+
+@dataclass
+class Played:
+    """The last weeks, played once."""
+
+    catcher: Catcher
+    subjects: list[str]
+    eves: dict[date, Eve]
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    """The days around the deadline, some of them missed, one between stages."""
+    with serving(Catcher()) as catcher:
+        house = House(
+            root=ROOT, var=tmp_path_factory.mktemp("weeks") / "var", district="370112", clock=lambda: NOW,
+            connections=catcher.connection,
+        )  # fmt: skip
+        eves: dict[date, Eve] = {}
+        days = [date(YEAR, 6, 15), QUIET, SEVEN_LEFT, date(YEAR, 6, 30), date(YEAR, 7, 2)]
+        yield Played(catcher, run(house, catcher, days, 150, eves), eves)
+
+
+def test_the_last_weeks(played: Played) -> None:
+    for start in ("【今日24时截止】", "【数据异常】", "【逾期提醒】", "【信用核查】"):
+        assert any(subject.startswith(start) for subject in played.subjects), start
+
+
+def _faulty(folder: Path, file: str, *changes: tuple[str, str]) -> Path:
+    """The house's files with one of them altered: what the expectation does not know of."""
+    include = folder / "include"
+    for name in ("sources", "policy", "districts", "mail", "schema"):
+        shutil.copytree(ROOT / "include" / name, include / name)
+    for path in (ROOT / "include").glob("*.yml"):
+        shutil.copy(path, include)
+    text = (include / file).read_text("utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (include / file).write_text(text, "utf-8")
+    return include
+
+
+DISTRICT = "districts/370112.yml"
+FAULTS: dict[str, tuple[date, str, tuple[tuple[str, str], ...]]] = {
+    "routes swapped": (
+        date(YEAR, 6, 15), DISTRICT,
+        (('"370112009", to: wangsheren', '"370112009", to: swap'), ('"370112010", to: baoshan',
+          '"370112010", to: wangsheren'), ("to: swap", "to: baoshan")),
+    ),
+    "heads a stage too late": (date(YEAR, 6, 15), DISTRICT, (("stage: T-15, copy: head", "stage: T-7, copy: head"),)),
+    "an industry on nobody's desk": (date(YEAR, 6, 15), DISTRICT, (("industries: [C, D]", "industries: [D]"),)),
+    "a stage a day early": (
+        QUIET, "calendar.yml", (("days: {}", "days: {2026-06-23: {working: false, reference: x}}"),)
+    ),
+    "a lead that is missing": (date(YEAR, 6, 15), "mail/countdown.txt.j2", (("{{ lead }}", ""),)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_expectation_sees_a_fault(played: Played, tmp_path: Path, fault: str) -> None:
+    """A house whose files say something else than the notice and the district: no such day passes."""
+    day, file, changes = FAULTS[fault]
+    with pytest.raises(AssertionError, match=str(day.month)):
+        played.eves[day].again(played.catcher, include=_faulty(tmp_path, file, *changes))
+
+
+def test_the_expectation_sees_a_filing_that_was_lost(played: Played) -> None:
+    eve = played.eves[date(YEAR, 6, 15)]
+    eve.again(played.catcher)
+    due = sorted(set().union(*eve.season._desks(date(YEAR, 6, 15), eve.seen).values()))
+    with pytest.raises(AssertionError):
+        eve.again(played.catcher, seen=replace(eve.seen, filed={**eve.seen.filed, due[0]: None}))
 
 
 @pytest.mark.long
