@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import date
 from email import message_from_bytes, policy
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from typing import Any
 
@@ -82,6 +83,7 @@ def mail(request: Request, number: int) -> Response:
         "words": here.words,
         "kept": kept is not None,
         "content": content,
+        "sender": _sender(kept.content) if kept and content else "",
         "attachments": [part.get_filename() for part in content.iter_attachments()] if content else [],
     }
     if content is not None:
@@ -149,6 +151,11 @@ def _parsed(content: bytes) -> EmailMessage:
     parsed = message_from_bytes(content, policy=policy.default)
     assert isinstance(parsed, EmailMessage)
     return parsed
+
+
+def _sender(content: bytes) -> str:
+    # Read the old way: the new header parser leaves a space between two encoded words of a name (RFC 2047, 6.2).
+    return str(make_header(decode_header(str(message_from_bytes(content)["From"]))))
 
 
 def _suffix(part: EmailMessage) -> str:
