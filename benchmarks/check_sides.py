@@ -152,7 +152,7 @@ def zen(folder: str, results: str, sample: int) -> Work:
             each.setdefault(row.pop("applicant_id"), []).append(row)
         return each
 
-    keys = linked.applicants.select("advice_id", applicant_id=linked.applicants.advice_id)
+    keys = linked.applicants.select("advice_id", "applicant_id")
     keys = keys.inner_join(chosen, "advice_id").to_pyarrow().to_pylist()
     wanted = [row["applicant_id"] for row in keys]
     ids = {row["applicant_id"]: row["advice_id"] for row in keys}

@@ -234,34 +234,43 @@ def judge(
 
 
 def _findings(found: ibis.Table, linked: Linked) -> ibis.Table:
-    rows = found.rename(advice_id="applicant_id")
+    # What stops all rules rests on the applicant's own row, anything else on the fact that it cites.
+    stops = found.effect.isin(get_args(GateEffect)).fill_null(False)
+    own = linked.applicants.select(
+        "applicant_id", evidence_source="own_source", evidence_key="own_key", evidence_seq="own_seq",
+        evidence_sha256="own_sha256", evidence_row="own_row",
+    )  # fmt: skip
+    cited = linked.evidence.select(
+        "evidence_id", evidence_table="table", evidence_key="natural_key", evidence_seq="seq",
+        evidence_sha256="raw_sha256", evidence_row="raw_row",
+    )  # fmt: skip
+    stopped = found.filter(stops).drop("evidence_source").inner_join(own, "applicant_id")
+    judged = found.filter(~stops).left_join(cited, ["evidence_table", "evidence_id"])
+    rows = ibis.union(stopped.select(*_SAID, gate=True), judged.select(*_SAID, gate=False))
+    about = linked.applicants.select("applicant_id", "advice_id", "matter_id", "applicant_no")
+    rows = rows.inner_join(about, "applicant_id")
+    none = ibis.null("string")
     rows = rows.mutate(
-        finding_id=linking.short_id(
-            rows, ["advice_id", "reading", "rule", "clause", "evidence_table", "evidence_source", "evidence_id"]
-        )
+        source=rows.gate.ifelse(none, rows.evidence_source),
+        fact=rows.gate.ifelse(none, rows.evidence_source.concat(linking.SEPARATOR, rows.evidence_key)),
     )
-    own = ("own_source", "own_key", "own_seq", "own_sha256", "own_row")
-    rows = rows.inner_join(linked.applicants.select("advice_id", "matter_id", "applicant_no", *own), "advice_id")
-    evidence = linked.evidence.select(
-        "evidence_id",
-        evidence_table="table",
-        evidence_key="natural_key",
-        evidence_seq="seq",
-        evidence_sha256="raw_sha256",
-        evidence_row="raw_row",
-    )
-    rows = rows.left_join(evidence, ["evidence_table", "evidence_id"])
-    # What stops all rules rests on the applicant's own row.
-    gate = rows.effect.isin(get_args(GateEffect)).fill_null(False)
+    key = ["advice_id", "reading", "rule", "clause", "evidence_table", "source", "fact"]
     return rows.mutate(
-        evidence_table=gate.ifelse("applicant", rows.evidence_table),
-        **{f"evidence_{name[4:]}": gate.ifelse(rows[name], rows[f"evidence_{name[4:]}"]) for name in own},
+        finding_id=linking.short_id(rows, key),
+        evidence_table=rows.gate.ifelse("applicant", rows.evidence_table),
     )
+
+
+_SAID = (
+    "applicant_id", "reading", "rule", "clause", "effect", "reasons", "flags", "until", "parameters", "evidence_table",
+    "evidence_source", "evidence_key", "evidence_seq", "evidence_sha256", "evidence_row",
+)  # fmt: skip
 
 
 def _advice(advised: ibis.Table, applicants: ibis.Table, rules: Policy, district: District) -> ibis.Table:
-    rows = advised.rename(advice_id="applicant_id").inner_join(
+    rows = advised.inner_join(
         applicants.select(
+            "applicant_id",
             "advice_id",
             "matter_id",
             "applicant_no",
@@ -271,7 +280,7 @@ def _advice(advised: ibis.Table, applicants: ibis.Table, rules: Policy, district
             matter_type="type",
             test_date="own_test_date",
         ),
-        "advice_id",
+        "applicant_id",
     )
     leading = district.leading
     return rows.mutate(

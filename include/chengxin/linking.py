@@ -36,6 +36,9 @@ REPORT_ITEM = "信用报告"
 
 ID_LENGTH = 20
 
+CITED = ("credit_report", "credit_record", "list_entry")
+"""The fact tables whose rows are evidence."""
+
 
 @dataclass(frozen=True)
 class ReadPoint:
@@ -52,11 +55,12 @@ class Linked:
     """The facts of a day."""
 
     applicants: ibis.Table
-    """One row an applicant: `advice_id`, what `advice` keeps of it, what the policy asks of the matter, and where the
-    applicant's own row stands (`own_source`, `own_key`, …)."""
+    """One row an applicant: `applicant_id`, a number to join by while a check runs, `advice_id`, what `advice` keeps of
+    it, what the policy asks of the matter, and where the applicant's own row stands (`own_source`, `own_key`, …)."""
     facts: Facts
     evidence: ibis.Table
-    """`table`, `evidence_id` → `source`, `natural_key`, `seq`, `raw_sha256`, `raw_row` of each linked fact."""
+    """`table`, `evidence_id` (a number within the table) → `source`, `natural_key`, `seq`, `raw_sha256`, `raw_row` of
+    each fact that can be linked."""
     filings: ibis.Table
     """One row a subject, with its annual report of the year that the day's work is about."""
 
@@ -89,9 +93,12 @@ def link(house: House, connection: Connection, district: District, as_of: date, 
     The results are kept in the engine as temporary tables, since the policy reads them many times.
     """
     known = views(house, connection, district.sources, as_of, point)
+    for name in CITED:
+        known[name] = engine.numbered(connection, name, known[name], "evidence_id")
     subjects = engine.keep(connection, "subjects", _one_each(known["subject"].filter(ibis._.uscc.notnull()), ["uscc"]))
     names = _unique_names(subjects)
-    applicants = engine.keep(connection, "applicants", _applicants(known, subjects, names, district, as_of))
+    applicants = _applicants(known, subjects, names, district, as_of)
+    applicants = engine.numbered(connection, "applicants", applicants, "applicant_id")
     reports = _credit_reports(connection, known, names if "credit_report" in district.resolve_names else None)
     reports = engine.keep(connection, "credit_reports", _with_filing(reports, known["agency"], as_of))
     consents = engine.keep(connection, "consents", _live(known["consent"], as_of))
@@ -102,33 +109,20 @@ def link(house: House, connection: Connection, district: District, as_of: date, 
     linked_entries = engine.keep(connection, "entries", _entries(known, applicants))
     facts = Facts(
         applicants=applicants.select(
-            "test_date",
-            "type",
-            "procurement_form",
-            "fund_kind",
-            "land_method",
-            "is_construction",
-            "field",
-            "uscc",
-            "subject_kind",
-            applicant_id="advice_id",
+            "applicant_id", "test_date", "type", "procurement_form", "fund_kind", "land_method", "is_construction",
+            "field", "uscc", "subject_kind",
         ),
         reports=linked_reports,
         records=linked_records,
         entries=linked_entries,
-    )
-    evidence = _evidence({name: known[name] for name in ("credit_report", "credit_record", "list_entry")})
+    )  # fmt: skip
+    evidence = _evidence({name: known[name] for name in CITED})
     return Linked(applicants, facts, evidence, _filings(known, subjects, as_of))
-
-
-def evidence_id(rows: ibis.Table) -> ibis.Value:
-    """The id under which a fact row is cited while a check runs: its source and natural key."""
-    return rows.source.concat(SEPARATOR, rows.natural_key)
 
 
 def short_id(rows: ibis.Table, columns: Sequence[str]) -> ibis.Value:
     """A stable id from some columns: the first hexadecimal digits of their hash."""
-    return engine.row_hash(rows, columns)[:ID_LENGTH]
+    return engine.row_hash(rows, columns).left(ID_LENGTH)
 
 
 def _one_each(rows: ibis.Table, keys: Sequence[str]) -> ibis.Table:
@@ -203,7 +197,6 @@ def _applicants(
 def _credit_reports(connection: Connection, known: Mapping[str, ibis.Table], names: ibis.Table | None) -> ibis.Table:
     """The reports; without a code, the one that its exact name has alone."""
     reports = known["credit_report"]
-    reports = reports.mutate(evidence_id=evidence_id(reports))
     if names is None:
         return reports
     nameless = reports.filter(reports.uscc.isnull(), reports.subject_name.notnull())
@@ -229,9 +222,12 @@ def _live(consents: ibis.Table, as_of: date) -> ibis.Table:
 
 def _reports(reports: ibis.Table, live: ibis.Table, applicants: ibis.Table) -> ibis.Table:
     """Applicants × their reports, with what 四（二） and 四（三） ask of each."""
-    who = applicants.select("matter_id", "department", applicant_id="advice_id", applicant="uscc")
-    pairs = [who.inner_join(reports, who.applicant == reports[side]) for side in ("about", "handed_in_by")]
-    rows = ibis.union(*pairs, distinct=True)
+    who = applicants.select("applicant_id", "matter_id", "department", applicant="uscc")
+    by_other = reports.filter(reports.about.isnull() | (reports.about != reports.handed_in_by))
+    rows = ibis.union(
+        who.inner_join(reports, who.applicant == reports.about),
+        who.inner_join(by_other, who.applicant == by_other.handed_in_by),
+    )
     rows = rows.filter(rows.for_matter.isnull() | (rows.for_matter == rows.matter_id))
 
     # A consent names the matter, the recipient, or both; what it names must fit.
@@ -294,7 +290,7 @@ def _records(
     be used any more.
     """
     records = known["credit_record"].filter(ibis._.uscc.notnull())
-    records = records.mutate(document=records.record_no.coalesce(records.natural_key), evidence_id=evidence_id(records))
+    records = records.mutate(document=records.record_no.coalesce(records.natural_key))
     seen = engine.observations(connection, house.lake, "credit_record")
     seen = seen.filter(
         seen.observed_on <= ibis.literal(as_of),
@@ -310,8 +306,10 @@ def _records(
     by_document = ibis.window(group_by=["uscc", "document"])
     best = ibis.window(
         group_by=["uscc", "document"],
-        order_by=[records.repaired_on.isnull(), records.rectified_confirmed_on.isnull(), records.evidence_id],
-    )
+        order_by=[
+            records.repaired_on.isnull(), records.rectified_confirmed_on.isnull(), records.source, records.natural_key
+        ],
+    )  # fmt: skip
     records = records.mutate(
         identified_on=records.identified_on.max().over(by_document),
         in_report=records.in_report.fill_null(False).any().over(by_document),
@@ -323,7 +321,7 @@ def _records(
         rectified_confirmed_on=confirmed.ifelse(records.rectified_confirmed_on, ibis.null()).min().over(by_document)
     )
     records = records.filter(records._order == 0).left_join(ended, ["uscc", "document"])
-    rows = applicants.select("uscc", "test_date", applicant_id="advice_id").inner_join(records, "uscc")
+    rows = applicants.select("applicant_id", "uscc", "test_date").inner_join(records, "uscc")
     day = ibis.literal(as_of)
     rows = rows.filter(
         rows.withdrawn.isnull() | (rows.withdrawn > day),
@@ -339,9 +337,9 @@ def _entries(known: Mapping[str, ibis.Table], applicants: ibis.Table) -> ibis.Ta
     """Applicants × list entries: by code, and by exact name where the entry has no code."""
     entries = known["list_entry"]
     entries = entries.select(
-        "source", "list", "uscc", "name_key", "listed_on", "removed_on", "expires_on", evidence_id=evidence_id(entries)
+        "evidence_id", "source", "list", "uscc", "name_key", "listed_on", "removed_on", "expires_on"
     )
-    who = applicants.select("uscc", "name_key", applicant_id="advice_id")
+    who = applicants.select("applicant_id", "uscc", "name_key")
     columns = ["applicant_id", "evidence_id", "source", "list", "uscc", "listed_on", "removed_on", "expires_on"]
     by_code = who.drop("name_key").inner_join(entries, "uscc").select(columns)
     nameless = entries.filter(entries.uscc.isnull())
@@ -353,9 +351,7 @@ def _evidence(known: Mapping[str, ibis.Table]) -> ibis.Table:
     return ibis.union(
         *[
             rows.select(
-                "source", "natural_key", "seq", "raw_sha256", "raw_row",
-                table=ibis.literal(name),
-                evidence_id=evidence_id(rows),
+                "evidence_id", "source", "natural_key", "seq", "raw_sha256", "raw_row", table=ibis.literal(name)
             )
             for name, rows in known.items()
         ]

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,8 @@ def _case(kind: str, subject: str = "企业", day: str = "2026-03-10", **facts: 
 def _advise(
     policy: Policy, case: dict[str, Any], stale: dict[str, Stale] | None = None
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    advised = compile.advise(policy, casefacts.matters({"x": given(case)}), stale)
     connection = engine.connect()
+    advised = compile.advise(policy, casefacts.matters({"x": given(case)}), stale, partial(engine.keep, connection))
     (advice,) = connection.to_pyarrow(advised.advice).to_pylist()
     return connection.to_pyarrow(advised.findings).to_pylist(), advice
 

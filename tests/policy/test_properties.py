@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -134,8 +135,8 @@ def test_one_case_alone_and_among_many(policy: Policy) -> None:
 
 def _canonical(policy: Policy, cases: list[Case]) -> tuple[list[Any], list[Any]]:
     facts = casefacts.matters({case["id"]: as_given(case) for case in cases})
-    advised = compile.advise(policy, facts)
     connection = engine.connect()
+    advised = compile.advise(policy, facts, keep=partial(engine.keep, connection))
     return (
         sorted(map(repr, connection.to_pyarrow(advised.findings).to_pylist())),
         sorted(map(repr, connection.to_pyarrow(advised.advice).to_pylist())),
@@ -171,8 +172,8 @@ ABSENCE = {"report.missing", "state_property.missing"}
 
 def test_every_finding_names_clause_and_evidence(policy: Policy) -> None:
     facts = casefacts.matters({case["id"]: as_given(case) for case in _batch(17, 3_000)})
-    advised = compile.advise(policy, facts)
     connection = engine.connect()
+    advised = compile.advise(policy, facts, keep=partial(engine.keep, connection))
     findings = connection.to_pyarrow(advised.findings).to_pylist()
     assert findings
     for finding in findings:

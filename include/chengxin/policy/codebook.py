@@ -180,22 +180,17 @@ class Codebook:
         )  # fmt: skip
 
     def form_table(self) -> ibis.Table:
-        """`form → own_clause, own_bits, own_cites`; -1 is a matter of no known kind.
-
-        `own_cites` are the own clause and the one that puts the policy in force: what every advice cites.
-        """
+        """`form → own_clause, own_bits`; -1 is a matter of no known kind."""
         general = self._general_clause()
-        start = self.policy.document.in_force.reference
         rows = [
             {
                 "form": number,
                 "own_clause": clause,
                 "own_bits": self.clause_bits([clause]),
-                "own_cites": sorted({clause, start}),
             }
             for number, clause in [(-1, general), *((n, form.clause) for n, form in enumerate(self.forms))]
         ]
-        return small_table(rows, form="int32", own_clause="string", own_bits="int64", own_cites="array<string>")
+        return small_table(rows, form="int32", own_clause="string", own_bits="int64")
 
     def cell_table(self) -> ibis.Table:
         """`list (any of its names), form → cell_line`."""

@@ -3,7 +3,8 @@
 The number of expressions depends on the policy alone. Each relation of facts is joined to its applicants once and gets
 the number of the first rule of its matter that fits (a CASE expression per distinct order of rules); the union of
 these is joined to the policy's lines and aggregated once per applicant. Reasons, flags and clauses travel as bits,
-effect and end as one number, so that the most severe effect and its latest end are one maximum.
+effect and end as one number, so that the most severe effect and its latest end are one maximum. Words come last, and
+once for each combination that occurs: these are hundreds, whatever the number of findings.
 
 The engine's session must stand in Asia/Shanghai (`engine.connect` sees to it). Nothing here runs anything.
 """
@@ -28,6 +29,8 @@ from chengxin.policy.vocabulary import ATTRIBUTES, FLAGS, RANK
 _ORDER_STEP = 10000000000
 
 _FINDING = ("applicant_id", "form", "epoch", "line", "remarks", "last_day", "evidence_id", "source", "lost")
+_KIND = ("form", "epoch", "line", "remarks", "lost", "stale_source")
+"""What the words of a finding depend on."""
 
 
 def advise(
@@ -62,15 +65,14 @@ def advise(
     ]
     if old:
         found.append(compiled.cannot_tell(judged))
+    # An applicant or a fact may go by a number or by a text: where there is no evidence, its type is that of the rest.
+    none = ibis.null(facts.reports.evidence_id.type())
+    found = [part.mutate(evidence_id=none) if part.evidence_id.type().is_null() else part for part in found]
     findings = ibis.union(*[part.select(*_FINDING) for part in found])
-    findings = findings.join(book.line_table(), "line")
-    findings = findings.mutate(
-        reason_bits=findings.line_reasons | findings.remarks,
-        rank_written=findings.lost.ifelse(0, findings.rank_written),
-        rank_guarded=findings.lost.ifelse(0, findings.rank_guarded),
-    )
-    findings = keep("findings", findings)
-    return Advised(compiled.findings(findings), compiled.advice(applicants, findings))
+    findings = keep("findings", findings.mutate(stale_source=compiled.stale_source(findings)))
+    words = keep("words", compiled.words(findings))
+    outcomes = keep("outcomes", compiled.outcomes(applicants, findings))
+    return Advised(compiled.findings(findings, words), compiled.advice(outcomes))
 
 
 @dataclass(frozen=True)
@@ -273,37 +275,65 @@ class _Compiler:
             if line.relation in ("report", "incentive") and old & {"credit_report", *line.needs}
         ]
 
-    def findings(self, found: ir.Table) -> ir.Table:
-        """The findings in words."""
+    def stale_source(self, found: ir.Table) -> ir.Value:
+        """The source that a finding says is stale; empty where it says nothing of the kind."""
+        if not self.stale:
+            return ibis.literal("")
+        return found.line.isin(self._stale_lines()).ifelse(found.source, "")
+
+    def _stale_lines(self) -> list[int]:
+        return [number for number, line in enumerate(self.book.lines) if line.relation == "stale"]
+
+    def _ranked(self, found: ir.Table) -> ir.Table:
+        """With what each line means; what a stale source says has no effect."""
+        rows = found.join(self.book.line_table(), "line")
+        return rows.mutate(
+            reason_bits=rows.line_reasons | rows.remarks,
+            rank_written=rows.lost.ifelse(0, rows.rank_written),
+            rank_guarded=rows.lost.ifelse(0, rows.rank_guarded),
+        )
+
+    def words(self, found: ir.Table) -> ir.Table:
+        """The words of each kind of finding that occurs: one row, or one for each reading where these differ."""
         book = self.book
-        rows = found.filter(found.rule.notnull()).join(book.form_table(), "form")
+        rows = self._ranked(found.select(*_KIND).distinct())
+        rows = rows.filter(rows.rule.notnull()).join(book.form_table(), "form")
         rows = rows.left_join(book.parameter_table(), ["line", "epoch"]).drop("line_right", "epoch_right")
         differs = rows.rank_written != rows.rank_guarded
         written = rows.mutate(
-            reading=differs.ifelse("as_written", "both"), rank=rows.rank_written, until=self._until(rows)
+            reading=differs.ifelse("as_written", "both"),
+            rank=rows.rank_written,
+            has_end=rows.ends & (rows.rank_written > 0),
         )
         other = rows.filter(differs)
-        guarded = other.mutate(reading=ibis.literal("guarded"), rank=other.rank_guarded, until=ibis.null("date"))
+        guarded = other.mutate(reading=ibis.literal("guarded"), rank=other.rank_guarded, has_end=ibis.literal(False))
         rows = ibis.union(written, guarded)
-        absent = rows.evidence_id.isnull()
         return rows.select(
-            "applicant_id", "reading", "rule",
+            *_KIND, "reading", "rule", "has_end", "evidence_table",
             clause=rows.line_clause.coalesce(rows.own_clause),
             effect=(rows.rank > 0).ifelse(outcome(rows.rank), ibis.null("string")),
             reasons=decode(rows.reason_bits, book.reasons),
             flags=decode(rows.line_flags, FLAGS),
-            until=rows.until,
-            evidence_table=absent.ifelse(ibis.null("string"), rows.evidence_table),
-            evidence_id=rows.evidence_id,
-            evidence_source=rows.source,
             parameters=self._stale_parameters(rows).coalesce(rows.parameters, "{}"),
         )  # fmt: skip
 
+    def findings(self, found: ir.Table, words: ir.Table) -> ir.Table:
+        """The findings in words."""
+        rows = found.join(words, _KIND)
+        absent = rows.evidence_id.isnull()
+        return rows.select(
+            "applicant_id", "reading", "rule", "clause", "effect", "reasons", "flags",
+            until=rows.has_end.ifelse(rows.last_day, ibis.null("date")),
+            evidence_table=absent.ifelse(ibis.null("string"), rows.evidence_table),
+            evidence_id=rows.evidence_id,
+            evidence_source=rows.source,
+            parameters=rows.parameters,
+        )  # fmt: skip
+
     def _stale_parameters(self, rows: ir.Table) -> ir.Value:
-        numbers = [number for number, line in enumerate(self.book.lines) if line.relation == "stale"]
         texts = [
             (
-                rows.line.isin(numbers) & (rows.source == source),
+                rows.stale_source == source,
                 f'{{"max_age": {{"source": "{source}", "age_days": {_json(about.age_days)}, '
                 f'"max_age_days": {_json(about.max_age_days)}}}}}',
             )
@@ -311,12 +341,10 @@ class _Compiler:
         ]
         return ibis.cases(*texts, else_=ibis.null("string")) if texts else ibis.null("string")
 
-    def _until(self, rows: ir.Table) -> ir.Value:
-        return (rows.ends & (rows.rank_written > 0)).ifelse(rows.last_day, ibis.null("date"))
-
-    def advice(self, applicants: ir.Table, found: ir.Table) -> ir.Table:
-        """One row per applicant: the most severe effect, its latest end, and all reasons."""
+    def outcomes(self, applicants: ir.Table, found: ir.Table) -> ir.Table:
+        """One row per applicant, in numbers: the most severe effect and its latest end, all reasons, flags, clauses."""
         book = self.book
+        found = self._ranked(found)
         end = (found.ends & found.last_day.notnull()).ifelse(day_number(found.last_day), NO_END).cast("int64")
         same = found.rank_written == found.rank_guarded
         each = found.group_by("applicant_id").agg(
@@ -327,24 +355,38 @@ class _Compiler:
             found_clauses=bit_or(found.line_clauses),
         )
         rows = applicants.left_join(each, "applicant_id").drop("applicant_id_right")
-        rows = rows.join(book.form_table(), "form")
+        rows = rows.join(book.form_table().select("form", "own_bits"), "form")
         rows = rows.mutate(
             written=rows.written.fill_null(NO_END),
             guarded_key=rows.guarded_key.fill_null(NO_END),
             reason_bits=rows.reason_bits.fill_null(0),
         )
         rows = rows.mutate(rank_written=rows.written // RANK_STEP, rank_guarded=rows.guarded_key // RANK_STEP)
-        reasons = decode(rows.reason_bits, book.reasons)
         return rows.select(
-            "applicant_id",
+            "applicant_id", "written", "guarded_key", "reason_bits", "rank_written", "rank_guarded",
+            flag_bits=rows.flag_bits.fill_null(0) | self._human(rows),
+            cite_bits=self._cite_bits(rows),
+            stopped=rows.gate.notnull(),
+        )  # fmt: skip
+
+    def advice(self, outcomes: ir.Table) -> ir.Table:
+        """The same in words."""
+        bits = ("reason_bits", "flag_bits", "cite_bits")
+        words = outcomes.select(*bits).distinct()
+        words = words.mutate(
+            reasons=decode(words.reason_bits, self.book.reasons),
+            flags=decode(words.flag_bits, FLAGS),
+            cites=decode(words.cite_bits, self.book.clauses),
+        )
+        rows = outcomes.join(words, bits)
+        return rows.select(
+            "applicant_id", "flags", "cites",
             as_written=outcome(rows.rank_written),
             as_written_until=date_of(rows.written % RANK_STEP),
-            as_written_reasons=reasons,
+            as_written_reasons=rows.reasons,
             guarded=outcome(rows.rank_guarded),
             guarded_until=date_of(rows.guarded_key % RANK_STEP),
-            guarded_reasons=reasons,
-            flags=decode(rows.flag_bits.fill_null(0) | self._human(rows), FLAGS),
-            cites=self._cites(rows),
+            guarded_reasons=rows.reasons,
             stale_sources=self._stale_sources(rows),
         )  # fmt: skip
 
@@ -359,23 +401,18 @@ class _Compiler:
         )
         return fits.fill_null(False).ifelse(ibis.literal(1 << FLAGS.index("HUMAN_DECISION"), "int64"), none)
 
-    def _cites(self, rows: ir.Table) -> ir.Value:
+    def _cite_bits(self, rows: ir.Table) -> ir.Value:
         """The own clause, the clause that puts the policy in force, and those of the findings."""
-        start = self.policy.document.in_force.reference
-        always = ibis.literal(self.book.clause_bits([start]), "int64")
+        start = ibis.literal(self.book.clause_bits([self.policy.document.in_force.reference]), "int64")
         alone = [self.book.number[name] for name, gate in self.policy.gates.rules.items() if not gate.cites_own]
         further = rows.found_clauses.fill_null(0)
-        return ibis.cases(
-            (rows.gate.isin(alone).fill_null(False), ibis.literal([start], type="array<string>")),
-            (further == 0, rows.own_cites),
-            else_=decode(further | rows.own_bits | always, self.book.clauses),
-        )
+        return rows.gate.isin(alone).fill_null(False).ifelse(start, further | rows.own_bits | start)
 
     def _stale_sources(self, rows: ir.Table) -> ir.Value:
         if not self.stale:
             return EMPTY
         labels = ibis.literal([about.label(source) for source, about in self.stale.items()], type="array<string>")
-        return rows.gate.isnull().ifelse(labels, EMPTY)
+        return rows.stopped.ifelse(EMPTY, labels)
 
 
 def _finding(
@@ -388,14 +425,14 @@ def _finding(
     source: ir.Value | None = None,
     lost: ir.Value | None = None,
 ) -> ir.Table:
-    text, none = ibis.null("string"), ibis.literal(0, "int64")
+    none = ibis.literal(0, "int64")
     return rows.select(
         "applicant_id", "form", "epoch",
         line=line.cast("int32"),
         remarks=none if remarks is None else remarks,
         last_day=ibis.null("date") if last_day is None else last_day,
-        evidence_id=text if evidence is None else evidence,
-        source=text if source is None else source,
+        evidence_id=ibis.null() if evidence is None else evidence,
+        source=ibis.null("string") if source is None else source,
         lost=ibis.literal(False) if lost is None else lost,
     )  # fmt: skip
 
