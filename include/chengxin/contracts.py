@@ -230,6 +230,28 @@ def _braced(template: str) -> list[str]:
     return [f"{{{name}}}" for _, name, _, _ in Formatter().parse(template) if name]
 
 
+PART = "{partition}"
+"""Stands in a contract for the part that is being fetched."""
+
+
+class Partitions(Strict):
+    """A big source cut into parts, each fetched by itself and published together.
+
+    `{partition}` stands for the part in the `params` of an API, in the `pattern` of files, and in the `where` of a
+    front database. A record must be in exactly one part.
+    """
+
+    values: tuple[Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")], ...] = Field(min_length=2, max_length=1000)
+    """The parts: areas, classes, remainders of a number, names of files."""
+    at_once: int = Field(default=4, ge=1)
+    """Parts fetched side by side at most."""
+    pool: str = "default_pool"
+    """Airflow's pool whose slots the parts take: what bounds the parts of several sources together."""
+    whole: bool = True
+    """Ask an API that names its total for the total of all, and hold the parts' against it: a record in no part would
+    be missed by nobody else. False: it cannot be asked without a part."""
+
+
 Read = Annotated[HttpRead | DatabaseRead | FilesRead, Field(discriminator="connector")]
 
 
@@ -313,6 +335,8 @@ class Contract(Strict):
     owner: str
     fixture: str | None = None
     """A sample of the source under `tests/fixtures`, for its contract test."""
+    partitions: Partitions | None = None
+    """How a big source is cut into parts that are fetched side by side; None: in one piece."""
 
     @model_validator(mode="after")
     def _fits_its_tables(self) -> Contract:
@@ -330,6 +354,7 @@ class Contract(Strict):
             raise ValueError("read.watermark asks for changes only: mode must be incremental")
         if mark is not None and mark.heading not in (*self.columns, *self.ignore):
             raise ValueError(f"read.watermark.heading {mark.heading!r} is neither mapped nor ignored")
+        _check_parts(self)
         if isinstance(self.read, FilesRead) and self.read.taken == "new" and self.mode == "full":
             raise ValueError("take: new reads only what is new, which is no whole list: mode: incremental")
         for heading, column in self.columns.items():
@@ -363,7 +388,45 @@ class Contract(Strict):
     @property
     def sha256(self) -> str:
         """Hash of the contract's content: what a harvest ran under."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        # What is not cut into parts keeps the hash that it had before there were any.
+        content = self.model_dump_json(exclude={"partitions"} if self.partitions is None else None)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def read_of(self, part: str) -> HttpRead | DatabaseRead | FilesRead:
+        """How one part is read; the empty text: the whole of an API, without the parameters that name a part."""
+        match self.read:
+            case HttpRead():
+                params = {
+                    name: value.replace(PART, part)
+                    for name, value in self.read.params.items()
+                    if part or PART not in value
+                }
+                return self.read.model_copy(update={"params": params})
+            case DatabaseRead():
+                return self.read.model_copy(update={"where": (self.read.where or "").replace(PART, part)})
+            case FilesRead():
+                return self.read.model_copy(update={"pattern": self.read.pattern.replace(PART, part)})
+
+
+def _check_parts(contract: Contract) -> None:
+    read, parts = contract.read, contract.partitions
+    named = {
+        HttpRead: lambda: " ".join(getattr(read, "params", {}).values()),
+        DatabaseRead: lambda: getattr(read, "where", None) or "",
+        FilesRead: lambda: getattr(read, "pattern", ""),
+    }[type(read)]()
+    if (PART in named) != (parts is not None):
+        raise ValueError(f"partitions and {PART} in `read` go together: in params, pattern or where")
+    if parts is None:
+        return
+    twice = {value for value in parts.values if parts.values.count(value) > 1}
+    if twice:
+        raise ValueError(f"partitions: twice: {', '.join(sorted(twice))}")
+    # One watermark, one memory of files, one row of feedback a harvest: parts have no order in which to make them.
+    if getattr(read, "watermark", None) or getattr(read, "feedback", None):
+        raise ValueError("partitions: not with a watermark or feedback")
+    if isinstance(read, FilesRead) and read.taken == "new":
+        raise ValueError("partitions: not with take: new")
 
 
 def _check_fields(

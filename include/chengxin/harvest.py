@@ -56,7 +56,7 @@ def fetch(house: House, source: str, as_of: date) -> int:
     """Brings the raw files of a source for a day into the archive.
 
     An unfinished harvest of that source and day is gone on with; otherwise a new one is opened, also when the day has
-    been published before.
+    been published before. A source with `partitions` is fetched part by part (`chengxin.parts` does it side by side).
 
     Returns:
         The harvest's id.
@@ -65,32 +65,50 @@ def fetch(house: House, source: str, as_of: date) -> int:
         ConfigError: no such contract, or not a valid one.
         ChengxinError: as `connectors.fetch`; the harvest is marked `failed`.
     """
-    contract = _contract(house, source)
-    with _alone(house, source):
+    contract = load(house, source)
+    if contract.partitions is not None:
+        from chengxin import parts
+
+        harvest_id = parts.open(house, source, as_of)
+        for part in contract.partitions.values:
+            parts.fetch(house, harvest_id, part)
+        return harvest_id
+    with alone(house, source):
         with house.ledger.begin() as session:
-            harvest = _unfinished(session, house, contract, as_of)
-            if harvest is None:
-                harvest = Harvest(
-                    source=source,
-                    as_of=as_of,
-                    state="fetching",
-                    contract_sha256=contract.sha256,
-                    started_at=house.clock(),
-                )
-                session.add(harvest)
-                session.flush()
+            harvest = open_harvest(session, house, contract, as_of)
             harvest_id, state = harvest.id, harvest.state
         if state != "fetched":
             try:
                 connectors.fetch(house, contract, as_of, harvest_id)
             except Exception as error:
-                _fail(house, harvest_id, error)
+                fail(house, harvest_id, error)
                 raise
             with house.ledger.begin() as session:
-                harvest = session.get_one(Harvest, harvest_id)
-                harvest.state = "fetched"
-                harvest.detail = {**harvest.detail, "fetched": house.clock().isoformat()}
+                fetched(session, house, harvest_id)
     return harvest_id
+
+
+def open_harvest(session: Session, house: House, contract: Contract, as_of: date) -> Harvest:
+    """The harvest of a source and day that is to be fetched: the unfinished one, else a new one."""
+    harvest = _unfinished(session, house, contract, as_of)
+    if harvest is None:
+        harvest = Harvest(
+            source=contract.name,
+            as_of=as_of,
+            state="fetching",
+            contract_sha256=contract.sha256,
+            started_at=house.clock(),
+        )
+        session.add(harvest)
+        session.flush()
+    return harvest
+
+
+def fetched(session: Session, house: House, harvest_id: int) -> None:
+    """Notes that a harvest was fetched to its end."""
+    harvest = session.get_one(Harvest, harvest_id)
+    harvest.state, harvest.cause, harvest.message, harvest.finished_at = "fetched", None, None, None
+    harvest.detail = {**harvest.detail, "fetched": house.clock().isoformat()}
 
 
 def publish(house: House, harvest_id: int) -> dict[str, Any]:
@@ -109,8 +127,8 @@ def publish(house: House, harvest_id: int) -> dict[str, Any]:
     with house.ledger.begin() as session:
         harvest = session.get_one(Harvest, harvest_id)
         source, state = harvest.source, harvest.state
-    contract = _contract(house, source)
-    with _alone(house, source):
+    contract = load(house, source)
+    with alone(house, source):
         with house.ledger.begin() as session:
             harvest = session.get_one(Harvest, harvest_id)
             if harvest.state == "published":
@@ -133,7 +151,7 @@ def publish(house: House, harvest_id: int) -> dict[str, Any]:
             try:
                 _prepare(house, contract, harvest_id)
             except Exception as error:
-                _fail(house, harvest_id, error)
+                fail(house, harvest_id, error)
                 feedback.tell(house, contract, harvest_id)
                 raise
         _commit(house, harvest_id)
@@ -360,7 +378,7 @@ def _note(house: House, harvest_id: int, counts: dict[str, int], detail: dict[st
         harvest.detail = {**harvest.detail, **detail}
 
 
-def _fail(house: House, harvest_id: int, error: Exception) -> None:
+def fail(house: House, harvest_id: int, error: Exception) -> None:
     with house.ledger.begin() as session:
         harvest = session.get_one(Harvest, harvest_id)
         if "files" in harvest.detail:
@@ -392,12 +410,12 @@ def _outcome(harvest: Harvest) -> dict[str, Any]:
     }
 
 
-def _contract(house: House, source: str) -> Contract:
+def load(house: House, source: str) -> Contract:
     return contracts.load(house.include_dir / "sources" / f"{source}.yml")
 
 
 @contextmanager
-def _alone(house: House, source: str) -> Iterator[None]:
+def alone(house: House, source: str) -> Iterator[None]:
     """One harvest of a source at a time; the lock goes with the process."""
     folder = house.var / "locks"
     folder.mkdir(parents=True, exist_ok=True)

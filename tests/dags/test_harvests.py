@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from chengxin.dagtools import harvest_dags
 from chengxin.errors import ConfigError
@@ -34,6 +35,21 @@ def test_a_broken_contract_fails_alone_and_says_why(place: House) -> None:
     with pytest.raises(ConfigError, match="did you mean 'schedule'"):
         broken.get_task("contract").python_callable()
     assert [task.task_id for task in dags["harvest__matters"].tasks] == ["fetch", "publish"]
+
+
+def test_a_source_in_parts_fans_out_bounded_by_a_pool(place: House) -> None:
+    file = place.include_dir / "sources/subject_registry.yml"
+    text = file.read_text("utf-8").replace("  auth:", '  params: {jd: "{partition}"}\n  auth:')
+    text += 'partitions: {values: ["370112001", "370112002", "370112003"], at_once: 2, pool: portal}\n'
+    file.write_text(text, "utf-8")
+    dag = harvest_dags(place)["harvest__subject_registry"]
+    assert [task.task_id for task in dag.tasks] == ["begin", "fetch", "publish"]
+    fetch, publish = dag.get_task("fetch"), dag.get_task("publish")
+    assert isinstance(fetch, MappedOperator)
+    assert fetch.op_kwargs_expand_input.value == {"part": ["370112001", "370112002", "370112003"]}
+    assert (fetch.pool, fetch.max_active_tis_per_dagrun) == ("portal", 2)
+    assert fetch.upstream_task_ids == {"begin"}
+    assert publish.upstream_task_ids == {"begin", "fetch"}
 
 
 def test_a_missing_contract_is_seen(place: House) -> None:

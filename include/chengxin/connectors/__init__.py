@@ -13,7 +13,7 @@ from chengxin.contracts import Contract, DatabaseRead, FilesRead, HttpRead
 from chengxin.settings import House
 
 
-def fetch(house: House, contract: Contract, as_of: date, harvest_id: int) -> None:
+def fetch(house: House, contract: Contract, as_of: date, harvest_id: int, part: str | None = None) -> None:
     """Fetches the whole of a source for a day, or goes on where a killed fetch of the same harvest stopped.
 
     Each page, batch or file becomes one raw object of the harvest, in order. A harvest fetched to its end is left as
@@ -24,6 +24,7 @@ def fetch(house: House, contract: Contract, as_of: date, harvest_id: int) -> Non
         contract: the source.
         as_of: the Beijing date the harvest speaks for.
         harvest_id: the harvest in the ledger, in state `fetching`.
+        part: which of the contract's `partitions`; None: it has none.
 
     Raises:
         ConnectionNotFoundError: nobody has defined the contract's connection.
@@ -33,19 +34,22 @@ def fetch(house: House, contract: Contract, as_of: date, harvest_id: int) -> Non
         SourceContentError: what arrived is not what the contract promises.
         DriftError: a table without the columns that the contract orders it by.
     """
-    intake = Intake(house, contract.name, harvest_id)
+    place = None
+    if contract.partitions and part is not None:
+        place = contract.partitions.values.index(part), part
+    intake = Intake(house, contract.name, harvest_id, place)
     if intake.complete:
         return
-    match contract.read:
-        case HttpRead():
+    match contract.read if part is None else contract.read_of(part):
+        case HttpRead() as read:
             from chengxin.connectors import http_api
 
-            http_api.fetch(house, contract, contract.read, as_of, intake)
-        case DatabaseRead():
+            http_api.fetch(house, contract, read, as_of, intake)
+        case DatabaseRead() as read:
             from chengxin.connectors import database
 
-            database.fetch(house, contract, contract.read, as_of, intake)
-        case FilesRead():
+            database.fetch(house, contract, read, as_of, intake)
+        case FilesRead() as read:
             from chengxin.connectors import files
 
-            files.fetch(house, contract, contract.read, as_of, intake)
+            files.fetch(house, contract, read, as_of, intake)

@@ -71,15 +71,7 @@ def fetch(
         SourceContentError: a truncated page, no JSON, a total that does not fit or does not stand still.
         ConfigError: see `watermark`.
     """
-    connection = house.connections(read.connection)
-    client = Client(
-        connection,
-        authentication(read.auth, connection),
-        timeout=read.timeout,
-        tries=read.tries,
-        rate=read.rate,
-        sleep=sleep,
-    )
+    client = _client(house, read, sleep)
     try:
         walk = _Walk(house, contract, client, read, as_of, intake)
         try:
@@ -101,6 +93,27 @@ def fetch(
         client.close()
 
 
+def total(house: House, contract: Contract, read: HttpRead, as_of: date) -> int | None:
+    """The number of records that the source announces; None: it announces none. As `fetch`, but for the records."""
+    client = _client(house, read, time.sleep)
+    try:
+        return _Walk(house, contract, client, read, as_of, None).total()
+    finally:
+        client.close()
+
+
+def _client(house: House, read: HttpRead, sleep: Callable[[float], None]) -> Client:
+    connection = house.connections(read.connection)
+    return Client(
+        connection,
+        authentication(read.auth, connection),
+        timeout=read.timeout,
+        tries=read.tries,
+        rate=read.rate,
+        sleep=sleep,
+    )
+
+
 class _TotalChanged(Exception):  # noqa: N818 - no error until it happens twice
     """The total differs from the one that earlier pages announced."""
 
@@ -111,10 +124,12 @@ class _CursorExpired(Exception):  # noqa: N818 - the walk starts over
 
 class _Walk:
     def __init__(
-        self, house: House, contract: Contract, client: Client, read: HttpRead, as_of: date, intake: Intake
+        self, house: House, contract: Contract, client: Client, read: HttpRead, as_of: date, intake: Intake | None
     ) -> None:
         self._house, self._contract, self._as_of = house, contract, as_of
-        self._client, self._read, self._intake = client, read, intake
+        self._client, self._read = client, read
+        if intake is not None:
+            self._intake = intake
         self._params = {key: value.replace("{as_of}", as_of.isoformat()) for key, value in read.params.items()}
 
     def to_the_end(self) -> None:
@@ -127,6 +142,14 @@ class _Walk:
                     raise
                 raise _CursorExpired(f"the source no longer knows where the fetch was cut off ({error.why})") from None
             going_on = False
+
+    def total(self) -> int | None:
+        """What the first page announces."""
+        where = f"GET {self._client.base}{self._read.path}, page 1 (connection {self._read.connection})"
+        pages: list[Page] = []
+        path, params = self._place({}, 1)
+        self._client.get(path, params, lambda answer: pages.append(self._judge(answer, where)))
+        return pages[-1].total
 
     def _next_page(self) -> None:
         cursor, paging = self._intake.cursor or self._beginning(), self._read.paging

@@ -17,12 +17,14 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 
 from chengxin import archive
-from chengxin.ledger.models import Harvest, RawObject
+from chengxin.ledger.models import Harvest, HarvestPart, RawObject
 from chengxin.settings import House
 
 logger = logging.getLogger(__name__)
 
 Cursor = dict[str, Any]
+STRETCH = 1_000_000
+"""Raw files of one part at most: their places in a harvest's order."""
 
 
 class Intake:
@@ -32,19 +34,28 @@ class Intake:
         house: where archive and ledger are.
         source: the contract's name.
         harvest_id: the harvest, as the ledger numbers it.
+        part: the part of a harvest that is fetched in parts: its place among them, and its name. Each part has a cursor
+            and a stretch of the harvest's order of its own. None: the harvest is fetched in one piece.
 
     Attributes:
         cursor: where the fetch stands; empty at the beginning. What it holds is the connector's affair, but never a
             secret and never a person's data.
     """
 
-    def __init__(self, house: House, source: str, harvest_id: int) -> None:
+    def __init__(self, house: House, source: str, harvest_id: int, part: tuple[int, str] | None = None) -> None:
         self._house, self._source, self._harvest_id = house, source, harvest_id
+        self._first = part[0] * STRETCH if part else 0
+        self._own = RawObject.harvest_id == harvest_id
+        self._moved: Any = update(Harvest).where(Harvest.id == harvest_id)
+        if part:
+            self._own &= RawObject.ordinal.between(self._first, self._first + STRETCH - 1)
+            self._moved = update(HarvestPart).where(HarvestPart.harvest_id == harvest_id, HarvestPart.part == part[1])
         with house.ledger.begin() as session:
-            harvest = session.get_one(Harvest, harvest_id)
-            query = select(RawObject).where(RawObject.harvest_id == harvest_id).order_by(RawObject.ordinal)
-            kept = list(session.scalars(query))
-            self.cursor: Cursor = dict(harvest.cursor)
+            holder = (
+                session.get_one(HarvestPart, (harvest_id, part[1])) if part else session.get_one(Harvest, harvest_id)
+            )
+            kept = list(session.scalars(select(RawObject).where(self._own).order_by(RawObject.ordinal)))
+            self.cursor: Cursor = dict(holder.cursor)
         self._kept = [one.sha256 for one in kept]
         self._last_size = kept[-1].size if kept else -1
         if not self.complete and not all(archive.is_whole(house, source, sha256) for sha256 in self._kept):
@@ -89,14 +100,14 @@ class Intake:
             session.execute(
                 insert(RawObject).values(
                     harvest_id=self._harvest_id,
-                    ordinal=len(self._kept),
+                    ordinal=self._first + len(self._kept),
                     sha256=sha256,
                     size=size,
                     locator=locator,
                     fetched_at=self._house.clock(),
                 )
             )
-            session.execute(update(Harvest).where(Harvest.id == self._harvest_id).values(cursor=cursor))
+            session.execute(self._moved.values(cursor=cursor))
         self.cursor, self._last_size = cursor, size
         self._kept.append(sha256)
 
@@ -126,12 +137,12 @@ class Intake:
         if cursor.get("complete"):
             archive.sync(self._house, self._source, self._kept)
         with self._house.ledger.begin() as session:
-            session.execute(update(Harvest).where(Harvest.id == self._harvest_id).values(cursor=cursor))
+            session.execute(self._moved.values(cursor=cursor))
         self.cursor = cursor
 
     def restart(self) -> None:
         """Forgets what was fetched: the source has changed under our hands, so its parts do not fit together."""
         with self._house.ledger.begin() as session:
-            session.execute(delete(RawObject).where(RawObject.harvest_id == self._harvest_id))
-            session.execute(update(Harvest).where(Harvest.id == self._harvest_id).values(cursor={}))
+            session.execute(delete(RawObject).where(self._own))
+            session.execute(self._moved.values(cursor={}))
         self.cursor, self._kept, self._last_size = {}, [], -1

@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, XComArg, get_current_context, task
 
 from chengxin import contracts, districts
-from chengxin.contracts import Contract
+from chengxin.contracts import Contract, Partitions
 from chengxin.dagtools.common import HOUSE, lake_asset, schedule
 from chengxin.dagtools.days import as_of
 from chengxin.dagtools.house import house
@@ -34,8 +34,8 @@ or changed to {tables}. Contract: `include/sources/{name}.yml`. Legal ground: {l
 *now*: it asks the source for its state at the run, and files it under `as_of`.
 
 ## How to rerun
-Clear the run, or trigger the DAG with `as_of`. A harvest that was cut off goes on where it stopped; a finished one
-appends only what differs, so nothing is doubled.
+Clear the run, or trigger the DAG with `as_of`. A harvest that was cut off goes on where it stopped, each part by
+itself; a finished one appends only what differs, so nothing is doubled.
 
 ## What not to clear
 Do not clear runs of past days to "refresh" them: the source answers with today's state. Never delete files under
@@ -88,7 +88,10 @@ def _dag(folder: Path, name: str) -> DAG:
 
 
 def harvest_dag(contract: Contract) -> DAG:
-    """The DAG of one contract: `fetch` >> `publish`; `publish` updates the asset of each table it feeds."""
+    """The DAG of one contract: `fetch` >> `publish`, or `begin` >> a `fetch` for each part >> `publish`.
+
+    `publish` updates the asset of each table it feeds.
+    """
     outlets = [lake_asset(table) for table in contract.tables]
     with DAG(
         dag_id=f"harvest__{contract.name}",
@@ -111,6 +114,12 @@ def harvest_dag(contract: Contract) -> DAG:
 
             return harvest.fetch(house(), contract.name, as_of(context))
 
+        @task(execution_timeout=timedelta(minutes=10))
+        def begin(**context: object) -> int:
+            from chengxin import parts
+
+            return parts.open(house(), contract.name, as_of(context))
+
         @task(outlets=outlets, execution_timeout=timedelta(hours=1))
         def publish(harvest_id: int, **context: object) -> dict[str, object]:
             from chengxin import harvest
@@ -125,8 +134,31 @@ def harvest_dag(contract: Contract) -> DAG:
                 context["outlet_events"][outlet].extra = extra
             return counts
 
-        publish(fetch())
+        if contract.partitions is None:
+            publish(fetch())
+        else:
+            harvest_id = begin()
+            _parts(contract.partitions, harvest_id) >> publish(harvest_id)  # type: ignore[arg-type]
     return dag
+
+
+def _parts(partitions: Partitions, harvest_id: object) -> XComArg:
+    """One mapped task a part: a slow one keeps its own slot, and no other waiting."""
+
+    @task(
+        task_id="fetch",
+        pool=partitions.pool,
+        max_active_tis_per_dagrun=partitions.at_once,
+        map_index_template="{{ part }}",
+        execution_timeout=timedelta(hours=2),
+    )
+    def fetch_part(harvest_id: int, part: str) -> None:
+        from chengxin import parts
+
+        get_current_context()["part"] = part  # type: ignore[typeddict-unknown-key]
+        parts.fetch(house(), harvest_id, part)
+
+    return fetch_part.partial(harvest_id=harvest_id).expand(part=list(partitions.values))
 
 
 def _broken(name: str, error: ChengxinError) -> DAG:

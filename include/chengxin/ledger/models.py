@@ -113,6 +113,17 @@ class RawObject(Base):
     fetched_at: Mapped[datetime]
 
 
+class HarvestPart(Base):
+    """One part of a harvest whose contract has `partitions`: how far its fetch has come."""
+
+    __tablename__ = "harvest_part"
+
+    harvest_id: Mapped[int] = mapped_column(ForeignKey("harvest.id"), primary_key=True)
+    part: Mapped[str] = mapped_column(String(64), primary_key=True)
+    cursor: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """As `Harvest.cursor`."""
+
+
 class CheckRun(Base):
     """One check: what it read, under which policy, and what came out."""
 
