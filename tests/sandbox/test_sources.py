@@ -15,7 +15,7 @@ from chengxin import contracts, readers
 from chengxin.contracts import Contract, DatabaseRead, FilesRead, HttpRead
 from chengxin.readers.raw import Raw
 from chengxin.sandbox import samples
-from chengxin.sandbox.affairs import DEPARTMENTS
+from chengxin.sandbox.affairs import DEPARTMENTS, PARTNERS
 from chengxin.sandbox.frontdb import ROW_NUMBER
 from chengxin.sandbox.shapes import SOURCES
 from chengxin.sandbox.world import World
@@ -81,8 +81,8 @@ def test_departments_of_the_contracts_are_those_of_the_world() -> None:
     matters, consents = CONTRACTS["matters"].columns["cbdw"], CONTRACTS["consents"].columns["接收单位"]
     expected = {name: code for code, name in DEPARTMENTS.items()}
     assert dict(matters.lookup) == expected
-    # Consents go to joint-punishment partners too, who open no matter.
-    assert expected.items() <= dict(consents.lookup).items()
+    # A bank and a party to contracts look up with a consent, and open no matter.
+    assert dict(consents.lookup) == expected | {name: code for code, name in PARTNERS.items()}
 
 
 def test_the_samples_are_those_of_the_sandbox(tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ DEPARTMENTS = {
     "jrj": "区金融事业发展中心", "sw": "区税务局", "mzj": "区民政局",
 }  # fmt: skip
 
+PARTNERS = {"nsyh": "济南样例农村商业银行", "partner": "济南样例合作商贸有限公司"}
+"""A bank and a party to contracts: who looks up with a consent, and holds no matter."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -134,7 +137,7 @@ def month(
         matters=_table(matters),
         applicants=_table(applicants),
         reports=_table(_reports(random, people, agencies, rows, first)),
-        consents=_table(_consents(random, rows, first)),
+        consents=_table(pd.concat([_consents(random, rows, first), _to_partners(seed, rows, first)])),
     )
 
 
@@ -279,6 +282,36 @@ def _consents(random: np.random.Generator, rows: pd.DataFrame, first: date) -> p
             ),
             "expires_on": np.where(random.random(n) < 0.8, given + np.timedelta64(365, "D"), np.datetime64("NaT")),
             "kept_until": opened + np.timedelta64(150, "D"),
+        }
+    )
+
+
+def _to_partners(seed: int, rows: pd.DataFrame, first: date) -> pd.DataFrame:
+    """Every tenth applicant also lets the bank look it up, for whatever it asks; fewer a partner, for one contract."""
+    random = stream(seed, "partners", first)
+    bank = random.random(len(rows)) < 0.1
+    chosen = rows[(bank | (random.random(len(rows)) < 0.02)) & rows["uscc"].notna()]
+    n = len(chosen)
+    to_bank = bank[chosen.index.to_numpy()]
+    given = chosen["opened_on"].to_numpy().astype("datetime64[D]") - random.integers(0, 5, n).astype("timedelta64[D]")
+    withdrawn = random.random(n) < 0.1
+    numbers = [f"{first:%Y%m}{i + 1:06d}" for i in range(n)]
+    return pd.DataFrame(
+        {
+            # Behind every id of the consents to departments.
+            "id": _ids(first, n) + _ROWS_A_MONTH // 2,
+            "consent_no": [f"SQC{number}" for number in numbers],
+            "uscc": chosen["uscc"].to_numpy(),
+            "name": chosen["name"].to_numpy(),
+            "item": "信用报告",
+            "matter_no": _unless(to_bank, [f"HT{number}" for number in numbers]),
+            "recipient": np.where(to_bank, "nsyh", "partner"),
+            "given_on": given,
+            "withdrawn_on": np.where(
+                withdrawn, given + random.integers(5, 40, n).astype("timedelta64[D]"), np.datetime64("NaT")
+            ),
+            "expires_on": given + np.timedelta64(365, "D"),
+            "kept_until": given + np.timedelta64(155, "D"),
         }
     )
 

@@ -17,10 +17,11 @@ MACROS = """
         WHEN 'fgj' THEN '区发改局' WHEN 'kjj' THEN '区科技局' WHEN 'nyj' THEN '区农业农村局'
         WHEN 'scjg' THEN '区市场监管局' WHEN 'spj' THEN '区行政审批局' WHEN 'zrzy' THEN '区自然资源局'
         WHEN 'jrj' THEN '区金融事业发展中心'
-        WHEN 'sw' THEN '区税务局' WHEN 'mzj' THEN '区民政局' END;
+        WHEN 'sw' THEN '区税务局' WHEN 'mzj' THEN '区民政局'
+        WHEN 'nsyh' THEN '济南样例农村商业银行' WHEN 'partner' THEN '济南样例合作商贸有限公司' END;
 """
-"""Words of the queries here and in `shapes`; `so_far` hides what has not happened yet, `office` names a department,
-`on_paper` picks the two reports a month that applicants hand in as PDF."""
+"""Words of the queries here and in `shapes`; `so_far` hides what has not happened yet, `office` names a department or
+partner, `on_paper` picks the two reports a month that applicants hand in as PDF."""
 
 QUERIES = {
     "subjects": """
