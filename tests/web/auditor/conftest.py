@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi import FastAPI, HTTPException, Request
@@ -15,6 +16,9 @@ from chengxin.connections import Connection
 from chengxin.errors import ConnectionNotFoundError
 from chengxin.settings import House
 from chengxin.web.auditor.app import PATH, app
+
+if TYPE_CHECKING:
+    from tests.web.auditor.played import Played
 
 LOGIN = "/login-page"
 LOGIN_HEADER = "x-test-login"
@@ -85,3 +89,17 @@ def site(house: House) -> Site:
     from dataclasses import replace
 
     return site_of(replace(house, connections=with_keys))
+
+
+@pytest.fixture(scope="session")
+def played_once(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """The house of two days, to be copied."""
+    from tests.web.auditor import played
+
+    return played.play(tmp_path_factory.mktemp("played") / "var")
+
+
+@pytest.fixture
+def played(played_once: Played, tmp_path: Path) -> Played:
+    """The house of two days with a ledger of its own."""
+    return played_once.copy(tmp_path)

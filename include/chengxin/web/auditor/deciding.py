@@ -29,13 +29,13 @@ from chengxin.web.auditor.visitor import visitor
 router = APIRouter()
 
 _TYPED = ("decision", "weighed", "words", "reason", "grounds", "received_on", "outcome")
-_UNFINISHED = {
+UNFINISHED = {
     "decision": "没有登记：请选定决定和考量方式；与意见不一致、未考量信用、有未了结的异议时须写明理由，不超过1000字。",
     "objection": "没有登记：请写明异议内容，不超过1000字；收到日期不能晚于今天。",
     "settlement": "没有登记：请选定结果并写明理由，不超过1000字。",
 }
-_MOVED = "没有登记：核查意见在您打开页面之后有变化，请按下面现在的意见重新决定。"
-_GONE = "没有登记：这项异议已经了结，或者不属于本单位。"
+MOVED = "没有登记：核查意见在您打开页面之后有变化，请按下面现在的意见重新决定。"
+GONE = "没有登记：这项异议已经了结，或者不属于本单位。"
 
 
 @router.post("/matters/{ref}/decision")
@@ -137,11 +137,11 @@ def _done(request: Request, ref: str, name: str, act: Callable[[str, FormData], 
     except (NoSuchAdviceError, NotPermittedError):
         raise HTTPException(404) from None
     except WithdrawnError:
-        words = _MOVED
+        words = MOVED
     except NoSuchObjectionError:
-        words = _GONE
+        words = GONE
     except ConfigError:
-        words = _UNFINISHED[name]
+        words = UNFINISHED[name]
     else:
         base = request.scope.get("root_path", "")
         return RedirectResponse(f"{base}/matters/{ref}?page={page}#a-{advice_id}", 303)
