@@ -98,13 +98,19 @@ def changed(
     returned = _table(back, ["from_desk", "returned", "returned_fingerprint"])
     now = _now(connection, lake, district, as_of, returned)
     before = _table(told, ["told_to", "item", "told_fingerprint", "told_outcome", "told_key"])
-    both = now.outer_join(before, [now.department == before.told_to, now.advice_id == before.item])
+    joined = now.outer_join(before, [now.department == before.told_to, now.advice_id == before.item])
+    # Read twice below, and large before what is unchanged falls out of it: computed once.
+    both = engine.keep(
+        connection,
+        "advice_told",
+        joined.filter(
+            joined.told_to.isnull() | joined.advice_id.isnull() | (joined.fingerprint != joined.told_fingerprint)
+        ),
+    )
     fresh = both.told_to.isnull() & both.advice_id.notnull()
     quiet = both.decision.isin(sorted(QUIET))
     was_quiet = both.told_outcome.isin(sorted(QUIET))
-    news = both.filter(
-        (fresh & ~quiet) | (both.told_to.notnull() & (both.fingerprint != both.told_fingerprint) & ~(quiet & was_quiet))
-    )
+    news = both.filter((fresh & ~quiet) | (both.told_to.notnull() & both.advice_id.notnull() & ~(quiet & was_quiet)))
     gone = both.filter(both.advice_id.isnull(), ~was_quiet, both.told_outcome != "PRIORITY").anti_join(
         returned, [("told_to", "from_desk"), ("item", "returned")]
     )

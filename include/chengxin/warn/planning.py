@@ -290,7 +290,7 @@ def _advice(day: Day, told: Sequence[tuple[str, str, str, str, str]], signals: S
     """One mail per department whose advice changed since it was last told."""
     with day.house.ledger.begin() as session:
         last = outbox.newest(session, day.scope, "advice")
-    if _too_early(day):
+    if _too_early(day) or not (told or day.house.lake.files("advice")):
         return
     ended = day.answers.ended
     told = [
