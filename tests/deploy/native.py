@@ -293,8 +293,18 @@ class Metrics(threading.Thread):
         self.port: int = self.socket.getsockname()[1]
         self.newest: dict[str, str] = {}
 
+    def __enter__(self) -> Metrics:
+        self.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        # An empty datagram is the end: closing alone would not wake the thread.
+        self.socket.sendto(b"", (LOOPBACK, self.port))
+        self.join(5)
+        self.socket.close()
+
     def run(self) -> None:
-        while True:
-            for line in self.socket.recv(65536).decode().splitlines():
+        while datagram := self.socket.recv(65536):
+            for line in datagram.decode().splitlines():
                 name, _, value = line.partition(":")
                 self.newest[name] = value

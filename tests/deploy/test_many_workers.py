@@ -60,12 +60,10 @@ class Days:
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
     folder = tmp_path_factory.mktemp("many workers")
-    with (folder / "console.txt").open("w", encoding="utf-8") as screen:
+    with (folder / "console.txt").open("w", encoding="utf-8") as screen, Metrics() as metrics:
         console = Console(file=screen, width=120)
         embedded = by_hand.play(folder / "embedded", subjects=SUBJECTS, seed=SEED)
         ports = free_ports()
-        metrics = Metrics()
-        metrics.start()
         given = variables(ports, DISTRICT, metrics.port)
         url = f"postgresql+psycopg2://chengxin:{given['CHENGXIN_DB_PASSWORD']}@127.0.0.1:{ports['5432']}/chengxin"
         settings = {
