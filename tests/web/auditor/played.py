@@ -14,6 +14,7 @@ import json
 import shutil
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from chengxin.ledger.models import Harvest, RawObject
 from chengxin.linking import REPORT_ITEM
 from chengxin.settings import House
 from chengxin.web.auditor.app import PATH
+from chengxin.web.auditor.office import Office
 from tests.conftest import ROOT
 from tests.factlake import FactLake, codes, day
 from tests.web.auditor.conftest import Site, site_of, with_keys
@@ -34,7 +36,6 @@ NOW = datetime(2026, 6, 16, 10, 0, tzinfo=BEIJING)
 FIRST, SECOND, THIRD, FOURTH = codes(1, 2, 3, 4)
 MARKUP = "<b>乙</b>&\"'有限公司"
 NAMES = {FIRST: "示例甲有限公司", SECOND: f"示例{MARKUP}", THIRD: "示例丙有限公司", FOURTH: "别家丁有限公司"}
-_READ: dict[str, tuple[object, Any]] = {}
 TITLE = "<script>alert(1)</script>小学改扩建"
 
 
@@ -53,11 +54,12 @@ class Played:
     @property
     def site(self) -> Site:
         """Its pages."""
-        site = site_of(self.house)
+        site = _site(self.house.root)
         app: Any = site.client.app
         pages = next(route.app for route in app.routes if getattr(route, "path", "") == PATH)
-        # Reading policy and contracts takes a second, and they are the same for every test.
-        pages.state.office._kept = _READ
+        office = pages.state.office
+        # Building the app and reading the policy take a second, and are the same for every test.
+        pages.state.office = Office(self.house, office.login_url, _kept=office._kept)
         return site
 
     def copy(self, place: Path) -> Played:
@@ -71,6 +73,12 @@ class Played:
             desk_url=f"sqlite:///{place / 'desk.db'}",
         )
         return replace(self, house=house)
+
+
+@cache
+def _site(root: Path) -> Site:
+    """The pages, to be given a house."""
+    return site_of(House(root=root, var=root / "none", district="370112", connections=with_keys))
 
 
 def play(var: Path) -> Played:
