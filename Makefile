@@ -40,7 +40,7 @@ test: lint ## lint, types, and all tests that need no server
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not services and not long"
 
 .PHONY: test-services
-test-services: setup ## tests against real servers and a browser (installs Debian packages where missing)
+test-services: setup ## tests with real servers, a browser, or several days (installs Debian packages where missing)
 	@.ci/services
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "services and not long"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chengxin import check, conclusions
+from chengxin import check, conclusions, shadow
 from chengxin.lake import Lake
 from chengxin.ledger.models import CheckRun, Commit
 from chengxin.settings import House
@@ -126,6 +126,7 @@ class TestStaleSources:
         assert all("SOURCE_STALE" in row["reasons"] for row in lake.rows("advice", MONDAY))
 
 
+@pytest.mark.services
 def test_the_order_in_which_facts_came_changes_nothing(house: House, tmp_path: Path) -> None:
     def story(name: str, order: Callable[[list[Any]], list[Any]]) -> dict[str, list[dict[str, Any]]]:
         made = replace(house, var=tmp_path / name)
@@ -149,6 +150,7 @@ def test_the_order_in_which_facts_came_changes_nothing(house: House, tmp_path: P
     assert story("one", list) == story("other", lambda rows: rows[::-1])
 
 
+@pytest.mark.services
 def test_a_check_of_the_past_does_not_alter_what_later_days_said(house: House, lake: FactLake) -> None:
     check.run(house, MONDAY)
     lake.fresh(WEDNESDAY)
@@ -236,6 +238,7 @@ def test_a_name_that_one_subject_bears_gives_a_code_where_the_district_says_so(
     assert rows["5"]["decision"] == "INPUT_ERROR"
 
 
+@pytest.mark.services
 def test_two_districts_share_a_lake(house: House, lake: FactLake, tmp_path: Path) -> None:
     include = tmp_path / "include"
     shutil.copytree(ROOT / "include", include, ignore=shutil.ignore_patterns("chengxin*", "trial"))
@@ -252,6 +255,7 @@ def test_two_districts_share_a_lake(house: House, lake: FactLake, tmp_path: Path
         assert [row["leading"] for row in rows] == [leading] * 2
 
 
+@pytest.mark.services
 def test_a_draft_policy_in_shadow(house: House, lake: FactLake, tmp_path: Path) -> None:
     lake.put("list_entry", MONDAY, [entry(FIRST), entry(SECOND, list="信用不良记录")])
     before = {name: house.lake.snapshot_id(name) for name in TABLES}
@@ -261,10 +265,10 @@ def test_a_draft_policy_in_shadow(house: House, lake: FactLake, tmp_path: Path) 
     text = lists.read_text("utf-8")
     lists.write_text(text.replace("LIST_BLACK\n", "LIST_SERIOUS\n"), "utf-8")
     assert lists.read_text("utf-8") != text
-    shadow = check.shadow(house, MONDAY, draft)
-    assert shadow.findings == {"list.black": {"gained": 0, "lost": 0, "changed": 1}}
-    assert shadow.advice == {}
-    assert "list.black: 1 changed" in str(shadow)
+    different = shadow.shadow(house, MONDAY, draft)
+    assert different.findings == {"list.black": {"gained": 0, "lost": 0, "changed": 1}}
+    assert different.advice == {}
+    assert "list.black: 1 changed" in str(different)
     assert {name: house.lake.snapshot_id(name) for name in TABLES} == before
 
 

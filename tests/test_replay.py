@@ -120,6 +120,7 @@ def changed(house: House, tmp_path: Path) -> House:
     return own
 
 
+@pytest.mark.services
 class TestStory:
     """Each day again: identical, whatever came since and by whatever rules the house judges today."""
 

@@ -32,6 +32,7 @@ def test_it_works_for_every_fact_table(tmp_path: Path, house: House, table: str)
     assert (found.counts["published"], found.detail["rejected"]) == (scaffold.ROWS, {})
 
 
+@pytest.mark.services
 def test_the_test_that_it_writes_passes_and_is_clean(tmp_path: Path) -> None:
     scaffold.write(tmp_path, "new_list", "list_entry", "files")
     shutil.copy(ROOT / "tests/conftest.py", tmp_path / "tests/conftest.py")

@@ -137,6 +137,7 @@ def village(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Village]:
         yield Village(house, sandbox)
 
 
+@pytest.mark.services
 def test_a_fact_appears_stays_and_is_repaired(village: Village) -> None:
     sources, checked = village.live(MONDAY)
     for source, counts in sources.items():

@@ -264,7 +264,7 @@ def test_a_hundred_kills(house: House) -> None:
     assert states["sent"] > states["unknown"] > 0
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
 def test_two_schedulers(house: House, request: pytest.FixtureRequest, database: str) -> None:
     """Two processes plan and send the same day at once: each message goes out once."""
     url = ""
