@@ -26,6 +26,7 @@ KEYS = {
     "applicant": ("matter_id", "applicant_no"),
     "consent": ("consent_id",),
     "agency": ("uscc",),
+    "rejected": ("fact_table", "rule", "value"),
 }
 SOURCES = {
     "subject": "subject_registry",
@@ -37,6 +38,7 @@ SOURCES = {
     "applicant": "matters",
     "consent": "consents",
     "agency": "credit_agencies",
+    "rejected": "subject_registry",
 }
 ALL_SOURCES = (*dict.fromkeys(SOURCES.values()), "abnormal_list", "dishonest_debtors", "credit_report_pdfs")
 

@@ -44,13 +44,14 @@ EVENTS: Mapping[str, Told] = {
     "matter": Told(public=False),
 }
 
-_LEFT_OUT = {"uscc", "name_key"}
-"""What stands elsewhere on the desk, or is of no use to a reader."""
+_LEFT_OUT = {"": {"uscc", "name_key"}, "filing_status": {"name", "kind", "area_code", "industry"}}
+"""What stands elsewhere on the desk, or is of no use to a reader: of every table, and of some."""
 
 
 def fields(table: str) -> list[str]:
     """The columns that an event of a table holds: the public ones."""
-    return [column.name for column in TABLES[table].columns if not column.private and column.name not in _LEFT_OUT]
+    left_out = _LEFT_OUT[""] | _LEFT_OUT.get(table, set())
+    return [column.name for column in TABLES[table].columns if not column.private and column.name not in left_out]
 
 
 def content(table: str) -> str:

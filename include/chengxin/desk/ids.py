@@ -51,8 +51,14 @@ _BRACKETS = str.maketrans("〔【[{〈《〕】]}〉》（）", "(((((())))))()"
 
 def name_key(name: str) -> str:
     """`identity.name_key` of one name, without its imports; empty for an empty one."""
-    folded = "".join(unicodedata.normalize("NFKC", name).translate(_ZERO_WIDTH).split()).upper()
-    return folded.translate(_BRACKETS)
+    folded = "".join(unicodedata.normalize("NFKC", name).translate(_ZERO_WIDTH).split())
+    # One by one: Arrow turns no letter into two.
+    return "".join(_upper(letter) for letter in folded).translate(_BRACKETS)
+
+
+def _upper(letter: str) -> str:
+    upper = letter.upper()
+    return upper if len(upper) == 1 else letter
 
 
 _ZERO_WIDTH = dict.fromkeys([*range(0x200B, 0x2010), 0x2060, 0xFEFF])

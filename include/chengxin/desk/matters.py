@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
 from chengxin.desk.rows import (
     AdviceRow,
@@ -217,15 +217,17 @@ def _findings(connection: Connection, scope: Scope, last: AdviceRow, as_of: date
 def _evidence(
     connection: Connection, scope: Scope, rows: Sequence[Row[Any]], as_of: date
 ) -> Mapping[tuple[int, int], EventRow]:
-    pointers = [(row.evidence_key_id, row.evidence_seq) for row in rows if row.evidence_key_id is not None]
+    pointers = {(row.evidence_key_id, row.evidence_seq) for row in rows if row.evidence_key_id is not None}
     if not pointers:
         return {}
-    found = connection.execute(
+    # By key alone: SQLite reaches pairs of values by reading everything.
+    seen = connection.execute(
         select(event).where(
-            tuple_(event.c.key_id, event.c.seq).in_(pointers), event.c.removed.is_(False), scope.events()
+            event.c.key_id.in_({key for key, _ in pointers}), event.c.removed.is_(False), scope.events()
         )
-    ).all()
-    return {(row.key_id, row.seq): row for row in shown(connection, found, as_of)}
+    )
+    found = [row for row in seen if (row.key_id, row.seq) in pointers]
+    return {(row.key_id, row.seq): row for row in shown(connection, found, as_of)} if found else {}
 
 
 def _own(scope: Scope) -> ColumnElement[bool]:

@@ -151,7 +151,6 @@ def _sqlite_writes(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA secure_delete=ON")
     cursor.execute("PRAGMA journal_size_limit=67108864")
     cursor.execute("PRAGMA cache_size=-131072")
-    cursor.execute("PRAGMA temp_store=MEMORY")
     cursor.close()
 
 
