@@ -76,7 +76,7 @@ def _harvest(house: House, source: str, day: date) -> dict[str, float]:
     from chengxin.ledger.models import Harvest
 
     asked = select(Harvest).where(Harvest.source == source, Harvest.as_of == day).order_by(Harvest.id.desc())
-    with house.ledger.begin() as session:
+    with house.ledger.read() as session:
         newest = session.scalars(asked.limit(1)).first()
     if newest is None:
         return {}
@@ -92,7 +92,7 @@ def _check(house: House, day: date) -> dict[str, float]:
     from chengxin.ledger.models import CheckRun
 
     asked = select(CheckRun).where(CheckRun.district == house.district, CheckRun.as_of == day)
-    with house.ledger.begin() as session:
+    with house.ledger.read() as session:
         newest = session.scalars(asked.order_by(CheckRun.id.desc()).limit(1)).first()
     if newest is None:
         return {}
