@@ -184,6 +184,47 @@ def test_a_department_sees_its_own(played: Played, browser: Browser) -> None:
             assert _go(pages[login], played, f"/{address.split('/credit/')[1]}") == 404
 
 
+def test_an_officer_decides_and_the_auditor_sees_it(played: Played, browser: Browser) -> None:
+    page = _in(browser, played, "czj", "/credit/matters")
+    page.locator("tbody a[href*='/matters/']").first.click()
+    matter = page.url.split("/credit")[1].split("?")[0]
+
+    def decide(reason: str) -> None:
+        if not page.locator("details[open] form").count():
+            page.get_by_text("登记决定", exact=True).first.click()
+        form = page.locator("details[open] form").first
+        advised = form.locator("input[name=advised]").get_attribute("value")
+        against = "EXCLUDE" if advised != "EXCLUDE" else "PASS"
+        form.locator(f"input[name=decision][value={against}]").check()
+        form.locator("input[name=weighed][value=reference]").check()
+        form.locator("textarea[name=reason]").fill(reason)
+        form.get_by_role("button").click()
+
+    decide("")
+    assert "没有登记" in page.inner_text("main"), "going against the advice needs a reason"
+    _seen(page, "decision-refused")
+    decide("评审委员会复核后另有依据")
+    assert "评审委员会复核后另有依据" in page.inner_text("main")
+    assert "样例承办员甲" in page.inner_text("main")
+    _seen(page, "decision-made")
+    auditor = _in(browser, played, "auditor")
+    auditor.goto(f"{played.day.airflow.url}/credit/purpose?back={matter}")
+    auditor.get_by_label("抽查核查意见").check()
+    auditor.get_by_role("button", name="记录并继续").click()
+    assert "评审委员会复核后另有依据" in auditor.inner_text("main")
+    assert not auditor.get_by_text("登记决定", exact=True).count()
+    _go(auditor, played, "/acts?kind=decision.")
+    assert "officer/czj" in auditor.inner_text("main")
+
+
+def test_a_bank_looks_up_and_nothing_else(played: Played, browser: Browser) -> None:
+    page = _in(browser, played, "bank", "/credit/look-up")
+    assert page.locator("nav a").all_inner_texts() == ["查询"]
+    _seen(page, "look-up")
+    for path in ("/today", "/matters", "/subjects", "/policy", "/api"):
+        assert _go(page, played, path) == 403, path
+
+
 def test_by_keyboard_alone_and_in_english(played: Played, browser: Browser) -> None:
     page = _in(browser, played, "auditor")
     page.keyboard.press("Tab")
