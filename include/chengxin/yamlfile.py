@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -12,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
+from chengxin import yamlscan
 from chengxin.errors import ConfigError
 
 
@@ -43,6 +45,8 @@ def _text(path: Path) -> str:
 
 
 def _parse(path: Path, text: str) -> Any:
+    with suppress(yamlscan.YAMLError):
+        return yamlscan.load(text)
     try:
         return YAML(typ="safe", pure=True).load(text)
     except DuplicateKeyError as error:
