@@ -15,6 +15,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 
+from chengxin.contracts import Contract
 from chengxin.desk import read
 from chengxin.desk.read import AdviceView, EventRow, FindingRow
 from chengxin.ledger.models import CheckRun
@@ -59,18 +60,20 @@ def advice(request: Request, advice_id: str) -> Response:
     looking.look(request, "advice", said.uscc)
     mask = _mask(who, said.department)
     findings = [each for each in view.findings if REPAIRED not in each.reasons]
+    contracts, policy = here.sources, here.policy
+    units = {code: unit.name for code, unit in here.district.departments.items()}
     context = {
         "view": view,
         "advice": said,
         "history": view.history,
         "findings": findings,
-        "grounds": {each.finding_id: _ground(here, each, said.uscc, mask) for each in findings},
+        "grounds": {each.finding_id: _ground(contracts, units, each, said.uscc, mask) for each in findings},
         "people": outcomes.people(here.house, [said.advice_id])[said.advice_id],
-        "speech": Speech(here.words, here.policy),
+        "speech": Speech(here.words, policy),
         "check": _check(here, said.seq, said.observed_on),
-        "same_policy": here.policy.version == said.policy_version,
-        "units": {code: unit.name for code, unit in here.district.departments.items()},
-        "titles": here.titles,
+        "same_policy": policy.version == said.policy_version,
+        "units": units,
+        "titles": {name: contract.title for name, contract in contracts.items()},
         "code": mask,
         "may_see_source": who.role != "operator",
         "readings": outcomes.READINGS,
@@ -164,14 +167,20 @@ def _mask(who: Visitor, department: str | None) -> Callable[[str | None], str]:
     return lambda code: render.masked(code, who, department)
 
 
-def _ground(here: Office, finding: FindingRow, code: str | None, mask: Callable[[str | None], str]) -> Ground | None:
+def _ground(
+    contracts: Mapping[str, Contract],
+    units: Mapping[str, str],
+    finding: FindingRow,
+    code: str | None,
+    mask: Callable[[str | None], str],
+) -> Ground | None:
     """What a finding rests on; None: on the absence of anything."""
     if finding.evidence_fact is None:
         return None
     event: EventRow | None = finding.evidence
     content = dict(event.content) if event is not None and event.content else {}
     name = finding.evidence_source or ""
-    contract = here.sources.get(name)
+    contract = contracts.get(name)
     key = ""
     if contract is not None and content:
         # The desk keeps a fact's code apart. A fact without one was found by its name.
@@ -179,14 +188,14 @@ def _ground(here: Office, finding: FindingRow, code: str | None, mask: Callable[
         key = facts.key({"uscc": own, **content}, list(contract.key), mask)
     return Ground(
         what=facts.TABLES.get(finding.evidence_fact, finding.evidence_fact),
-        source=here.titles.get(name, name),
+        source=contract.title if contract else name,
         source_name=name,
         key=key,
         seq=finding.evidence_seq or 0,
         observed_on=event.observed_on if event else None,
         sha256=finding.evidence_sha256,
         row=finding.evidence_row,
-        fields=facts.rows(content, mask, {each: unit.name for each, unit in here.district.departments.items()}),
+        fields=facts.rows(content, mask, units),
     )
 
 

@@ -25,7 +25,7 @@ from chengxin.web.auditor.office import office
 from chengxin.web.auditor.outcomes import OUTCOMES, Speech
 from chengxin.web.auditor.visitor import visitor
 
-ROWS = 50
+ROWS = 30
 APPLICANTS = 20
 """Of one page: each may carry three forms."""
 OPEN = "open"
@@ -171,16 +171,17 @@ def _list(request: Request, asked: Asked) -> Response:
     )
     with here.desk.read() as connection:
         found = read.matters(connection, here.scope(who), which, Paging(ROWS, (asked.page - 1) * ROWS))
-    units = {code: unit.name for code, unit in here.district.departments.items()}
+    district, policy = here.district, here.policy
+    units = {code: unit.name for code, unit in district.departments.items()}
     context = {
         "found": found.page,
         "counts": [(code, found.decisions[code]) for code in OUTCOMES if code in found.decisions],
         "asked": asked,
         "disputed": {one.matter_id for one in disputed},
-        "speech": Speech(here.words, here.policy),
+        "speech": Speech(here.words, policy),
         "units": units,
-        "holders": {code: units[code] for code, unit in here.district.departments.items() if unit.kind != BANK},
-        "kinds": [each.kind for each in here.policy.matters.values()],
+        "holders": {code: units[code] for code, unit in district.departments.items() if unit.kind != BANK},
+        "kinds": [each.kind for each in policy.matters.values()],
         "outcomes": OUTCOMES,
         "pages": _pages(found.page.total, ROWS),
     }
