@@ -146,11 +146,12 @@ def test_an_objection_disputes_the_advice_until_it_is_settled(town: Town) -> Non
         objections.make(town.house, "zjj", number, "x", TUESDAY)
 
 
-def test_withdrawn_or_changed_advice_is_not_decided_but_may_be_objected_to(house: House) -> None:
-    town = Town(house)
+def test_withdrawn_or_changed_advice_is_not_decided_but_may_be_objected_to(town: Town) -> None:
+    house = town.house
     first, second = town.advice("M1")["advice_id"], town.advice("M2")
     with pytest.raises(WithdrawnError, match="says NEED_REPORT now, the page said PASS"):
         officers.decide(house, "zjj", second["advice_id"], "PASS", "reference", "x", advised="PASS")
+    # The check of the next day withdraws it; last in this file, whose tests share the town.
     town.lake.fresh(TUESDAY)
     town.lake.put("matter", TUESDAY, [{**town.matters[0], "state": "办结", "decided_on": TUESDAY}])
     check.run(house, TUESDAY)

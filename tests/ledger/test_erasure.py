@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import String, Text, delete, inspect, select, text, update
 
-from chengxin import check, erasure, maintain, officers
+from chengxin import erasure, maintain, officers
 from chengxin.ledger import Ledger, access, acts, answers, decisions, objections, outbox
 from chengxin.ledger.acts import Act, ActBody
 from chengxin.ledger.answers import Answer
@@ -22,6 +22,7 @@ from tests.factlake import FactLake, codes, day
 from tests.ledger.test_agreement import draft, life
 from tests.ledger.test_decisions import NEW
 from tests.test_erasure import holding
+from tests.warn.conftest import Scene
 
 MONDAY = day("2026-06-15")
 GONE, STAYS = codes(1, 2)
@@ -35,16 +36,13 @@ def town(house: House, ledger: Ledger) -> House:
     """Two applicants, both decided, objected to and looked at; one of them in a mail."""
     town = replace(house, ledger_url=ledger.url)
     lake = FactLake(town)
-    lake.fresh(MONDAY)
-    about = {"state": "待办", "opened_on": MONDAY, "type": "评先评优", "department": "zjj"}
-    lake.put("matter", MONDAY, [{"matter_id": "M1", **about}])
     people = {GONE: NAME, STAYS: "示例留下有限公司"}
     lake.put("subject", MONDAY, [{"uscc": code, "name": name} for code, name in people.items()])
-    lake.put("applicant", MONDAY, [
-        {"matter_id": "M1", "applicant_no": str(number), "uscc": code, "name": name}
-        for number, (code, name) in enumerate(people.items())
-    ])  # fmt: skip
-    check.run(town, MONDAY)
+    advice = [
+        {"matter_id": f"M{code[-1]}", "advice_id": access.subject_hash(code)[:16], "uscc": code, "name": people[code]}
+        for code in people
+    ]
+    Scene(town).advice(MONDAY, advice)
     for row in lake.rows("advice", MONDAY):
         words, number = HINT if row["uscc"] == GONE else "另一家", row["advice_id"]
         with town.ledger.begin() as session:
