@@ -8,6 +8,7 @@ made up.
 
 from __future__ import annotations
 
+import itertools
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def write(place: House, subjects: int, days: int, last: date) -> dict[str, int]:
     for name in TABLES:
         bounds = [0, *separate, seq(days, 0)]
         written = 0
-        for number, (begin, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+        for number, (begin, end) in enumerate(itertools.pairwise(bounds)):
             rows = connection.table(f"out_{name}")
             rows = rows.filter(rows.seq >= begin, rows.seq < end)
             file = place.lake.data_file(name, begin)
@@ -182,8 +183,10 @@ CREATE VIEW out_subject AS
     FROM seen;
 CREATE TABLE filed AS
     SELECT *, CASE WHEN pick(n, 'files', 100) < 80 THEN CAST(season_() + CAST(
-            floor((last_() - season_()) * sqrt(pick(n, 'moment', 100000) / 100000)) AS INTEGER) AS DATE) END AS this_year,
-        CASE WHEN pick(n, 'filed', 100) < 88 THEN CAST(season_() - 365 + CAST(pick(n, 'before', 175) AS INTEGER) AS DATE)
+            floor((last_() - season_()) * sqrt(pick(n, 'moment', 100000) / 100000)) AS INTEGER) AS DATE) END
+            AS this_year,
+        CASE WHEN pick(n, 'filed', 100) < 88
+            THEN CAST(season_() - 365 + CAST(pick(n, 'before', 175) AS INTEGER) AS DATE)
             WHEN pick(n, 'filed', 100) < 94 THEN CAST(deadline_() + CAST(pick(n, 'late', 150) AS INTEGER) AS DATE) END
             AS last_year
     FROM people;
@@ -294,8 +297,9 @@ CREATE VIEW out_matter AS
     FROM dated WHERE d < days_();
 CREATE TABLE applicants AS
     WITH drawn AS (
-        SELECT m, opened, decided, matter_id, type, department, a, pick(m * 1000 + a, 'who', (SELECT count(*) FROM people))
-            AS drawn, pick(m * 1000 + a, 'outcome', 100) AS luck
+        SELECT m, opened, decided, matter_id, type, department, a,
+            pick(m * 1000 + a, 'who', (SELECT count(*) FROM people)) AS drawn,
+            pick(m * 1000 + a, 'outcome', 100) AS luck
         FROM matters, range(many) t(a)
     ), chosen AS (
         -- Who is restricted is on a list.
@@ -304,8 +308,8 @@ CREATE TABLE applicants AS
     SELECT chosen.*, uscc, name, name_key, CAST(a + 1 AS VARCHAR) AS applicant_no,
         short(matter_id || separator_() || a) AS advice_id,
         CASE WHEN luck < 8 THEN 'RESTRICT' WHEN luck < 12 THEN 'EXCLUDE' WHEN luck < 35 THEN 'NEED_REPORT'
-            WHEN luck < 40 THEN 'REVIEW' WHEN luck < 42 THEN 'CANNOT_TELL' WHEN luck < 50 THEN 'PRIORITY' ELSE 'PASS' END
-            AS decision
+            WHEN luck < 40 THEN 'REVIEW' WHEN luck < 42 THEN 'CANNOT_TELL' WHEN luck < 50 THEN 'PRIORITY'
+            ELSE 'PASS' END AS decision
     FROM chosen JOIN people USING (n);
 CREATE VIEW out_applicant AS
     SELECT matter_id, applicant_no, uscc, CAST(NULL AS VARCHAR) AS uscc_problem, name, name_key, '申请人' AS role,
@@ -325,7 +329,8 @@ CREATE VIEW out_credit_report AS
     FROM applicants WHERE luck >= 35;
 CREATE VIEW out_consent AS
     SELECT 'TY' || m || '-' || a AS consent_id, uscc, '信用报告' AS item, matter_id, department AS recipient,
-        on_day(opened) AS given_on, CAST(NULL AS DATE) AS withdrawn_on, CAST(on_day(opened) + 365 AS DATE) AS expires_on,
+        on_day(opened) AS given_on, CAST(NULL AS DATE) AS withdrawn_on,
+        CAST(on_day(opened) + 365 AS DATE) AS expires_on,
         'TY' || m || '-' || a AS natural_key, on_day(opened) AS observed_on, seq_consents(opened) AS seq,
         'consents' AS source, raw_of('consents', opened, 0) AS raw_sha256, CAST(a AS INTEGER) AS raw_row,
         sha256('TY' || m || a) AS row_hash, false AS removed

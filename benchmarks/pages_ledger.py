@@ -184,8 +184,9 @@ def _messages(session: Session, part: range, days: int, last: date, departments:
 
 def _mail(number: int, department: str, day: date) -> bytes:
     head = (
-        f"From: credit-office@licheng.example\r\nTo: {department}@licheng.example\r\nSubject: =?utf-8?b?5qC45p+l5oSP6KeB?="
-        f"\r\nDate: {_at(day, 8):%a, %d %b %Y %H:%M:%S +0800}\r\nMessage-ID: <{number}@licheng.example>\r\n"
+        f"From: credit-office@licheng.example\r\nTo: {department}@licheng.example\r\n"
+        f"Subject: =?utf-8?b?5qC45p+l5oSP6KeB?=\r\n"
+        f"Date: {_at(day, 8):%a, %d %b %Y %H:%M:%S +0800}\r\nMessage-ID: <{number}@licheng.example>\r\n"
         "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
     )
     line = f"第{number}号：请核对本期事项的核查意见。\r\n"
