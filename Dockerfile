@@ -17,13 +17,16 @@ COPY --from=build /opt/venv /opt/venv
 RUN useradd --uid 50000 --gid 0 --home-dir /opt/airflow --create-home chengxin \
  && install -d -o 50000 -g 0 -m 0770 /var/lib/chengxin /var/log/chengxin /var/drop /var/backups/chengxin
 WORKDIR /opt/chengxin
-COPY pyproject.toml README.md LICENSE ./
+COPY LICENSE ./
 COPY include include
 COPY great_expectations great_expectations
 COPY dags dags
 COPY plugins plugins
 COPY deploy deploy
-RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps -e . \
+# The library is put on the path, not built: a build would fetch tools that nothing pins.
+RUN echo /opt/chengxin/include > /opt/venv/lib/python3.11/site-packages/chengxin.pth \
+ && printf '#!/bin/sh\nexec /opt/venv/bin/python -m chengxin.cli "$@"\n' > /opt/venv/bin/chengxin \
+ && chmod 0755 /opt/venv/bin/chengxin \
  && /opt/venv/bin/python -m compileall -q include/chengxin
 ENV PATH=/opt/venv/bin:$PATH \
     AIRFLOW_HOME=/opt/airflow \
