@@ -251,8 +251,8 @@ def table(found: dict[str, Any], options: argparse.Namespace) -> str:
         "",
         f"Desk filled from the lake on two cores: {fill['rows']:,} rows in {fill['seconds']:.1f} s "
         f"({fill['rows'] / fill['seconds']:,.0f} a second), peak {fill['peak']:.0f} MiB, {fill['size']:.0f} MB on "
-        f"disk; refreshed with nothing new in {fill['idle'] * 1000:.1f} ms. Beside the readers: {len(harvests)} harvests of "
-        f"{options.subjects:,} records, each with a refresh ({busy}).",
+        f"disk; refreshed with nothing new in {fill['idle'] * 1000:.1f} ms. Beside the readers: {len(harvests)} "
+        f"harvests of {options.subjects:,} records, each with a refresh ({busy}).",
         "",
         "| page | asked | p50 | p95 | longest | queries alone, p50 | p95 |",
         "|---|---:|---:|---:|---:|---:|---:|",
