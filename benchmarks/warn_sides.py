@@ -70,6 +70,7 @@ def prepare(folder: str, departments: int, subjects: int, lines: int) -> Work:
             "default_desk": "scjg",
             "regulator": "scjg",
             "supervisors": [],
+            "accounts": {},
             "escalation": [{"stage": "T-15", "copy": "head"}],
         }
         district["mail"] |= {"connections": lines, "approval_threshold": None}
@@ -164,6 +165,22 @@ def ours(folder: str, port: int) -> Work:
     def run() -> tuple[int, dict[str, Any]]:
         counts = sending.send(there, DAY, None)
         return counts["sent"], counts
+
+    return run
+
+
+def each(folder: str, port: int) -> Work:
+    """Sends department by department, as the tasks of `warn_departments` do, without their processes."""
+    from chengxin.ledger import outbox
+    from chengxin.ledger.outbox import Scope
+    from chengxin.warn import sending
+
+    there = house(folder, port)
+    with there.ledger.begin() as session:
+        units = outbox.departments(session, Scope("370112", "sandbox", DAY), ("planned",))
+
+    def run() -> tuple[int, dict[str, Any]]:
+        return sum(sending.send(there, DAY, unit)["sent"] for unit in units), {}
 
     return run
 
