@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -85,8 +85,26 @@ def record(
     outcome: str = "shown",
 ) -> int:
     """Records a look in a transaction of its own, cheaply: for page views. Arguments as of `looked`."""
+    return record_each(house, account, department, what, [subject_hash], purpose, route, outcome)
+
+
+def record_each(
+    house: House,
+    account: str,
+    department: str | None,
+    what: str,
+    subject_hashes: Sequence[str],
+    purpose: str,
+    route: str,
+    outcome: str = "shown",
+) -> int:
+    """Records a look at each of some subjects, as one page shows them; the rest is as of `record`.
+
+    Returns:
+        The last act's number.
+    """
     with house.ledger.begin_lightly() as session:
-        return looked(session, house.clock(), account, department, what, subject_hash, purpose, route, outcome)
+        return looked_each(session, house.clock(), account, department, what, subject_hashes, purpose, route, outcome)
 
 
 def looked(
@@ -116,20 +134,42 @@ def looked(
     Returns:
         The act's number.
     """
+    return looked_each(session, at, account, department, what, [subject_hash], purpose, route, outcome)
+
+
+def looked_each(
+    session: Session,
+    at: datetime,
+    account: str,
+    department: str | None,
+    what: str,
+    subject_hashes: Sequence[str],
+    purpose: str,
+    route: str,
+    outcome: str = "shown",
+) -> int:
+    """Records a look at each of some subjects: an act and a row each. The rest is as of `looked`.
+
+    Returns:
+        The last act's number.
+    """
     body = {"what": what, "department": department or "", "route": route, "outcome": outcome, "purpose": purpose}
-    made = acts.record(session, at, f"{ACTOR}{account}"[:64], f"{PREFIX}{what}", subject_hash, body)
-    session.execute(
-        insert(Access).values(
-            act=made.seq,
-            at=at,
-            account=account,
-            department=department or "",
-            what=what,
-            subject_sha256=subject_hash,
-            route=route,
-            outcome=outcome,
-        )
-    )
+    made = acts.record_each(session, at, f"{ACTOR}{account}"[:64], f"{PREFIX}{what}", subject_hashes, body)
+    rows = [
+        {
+            "act": seq,
+            "at": at,
+            "account": account,
+            "department": department or "",
+            "what": what,
+            "subject_sha256": subject,
+            "route": route,
+            "outcome": outcome,
+        }
+        for seq, subject in enumerate(subject_hashes, made.seq - len(subject_hashes) + 1)
+    ]
+    if rows:
+        session.execute(insert(Access), rows)
     return made.seq
 
 

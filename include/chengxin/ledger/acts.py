@@ -191,6 +191,20 @@ def record(
     Raises:
         ConfigError: an act of this kind needs a reason and has none.
     """
+    return record_each(session, at, actor, kind, [subject], body, reason=reason)
+
+
+def record_each(
+    session: Session,
+    at: datetime,
+    actor: str,
+    kind: str,
+    subjects: Sequence[str],
+    body: Mapping[str, Any] | None = None,
+    *,
+    reason: str | None = None,
+) -> Head:
+    """Appends an act for each of some subjects, all of one kind and with one body. The rest is as of `record`."""
     said = (reason or "").strip()
     if kind in REASONED and not said:
         raise ConfigError(
@@ -200,8 +214,11 @@ def record(
             remedy="say why in a sentence (--reason, or the field of the form)",
         )
     content = canonical({**(body or {}), **({"reason": said} if said else {})})
-    made = append(session, at, actor, [Deed(kind, subject, _sha256(content))])
-    session.execute(insert(ActBody).values(seq=made.seq, content=content))
+    sha256 = _sha256(content)
+    made = append(session, at, actor, [Deed(kind, subject, sha256) for subject in subjects])
+    if subjects:
+        first = made.seq - len(subjects) + 1
+        session.execute(insert(ActBody), [{"seq": seq, "content": content} for seq in range(first, made.seq + 1)])
     return made
 
 

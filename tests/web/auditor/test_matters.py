@@ -113,14 +113,14 @@ class TestMatter:
         auditor.get(path)
         site.as_("czj").get(path)
         with played.house.ledger.read() as session:
-            seen = [
-                (look.account, look.outcome, look.purpose, look.route) for look in access.looks(session, what="matter")
-            ]
-        route = f"/credit{path}"
-        assert seen[::-1] == [
-            ("zjj", "shown", "办理本单位事项", route),
-            ("auditor", "masked", "", route),
-            ("auditor", "shown", "案件、信访办理", route),
+            seen = access.looks(session, what="matter")[::-1]
+        # An act for each applicant that the page names.
+        assert [look.subject_sha256 for look in seen] == [access.subject_hash(code) for code in (FIRST, SECOND)] * 3
+        assert {look.route for look in seen} == {f"/credit{path}"}
+        assert [(look.account, look.outcome, look.purpose) for look in seen[::2]] == [
+            ("zjj", "shown", "办理本单位事项"),
+            ("auditor", "masked", ""),
+            ("auditor", "shown", "案件、信访办理"),
         ]
 
     def test_english_has_no_chinese_but_names_and_rules(self, played: Played) -> None:

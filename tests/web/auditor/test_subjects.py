@@ -56,6 +56,12 @@ class TestSearch:
         assert {look.outcome for look in looks} == {"shown", "limited"}
         assert looks[-1].subject_sha256 == access.subject_hash(THIRD)
 
+    def test_everybody_on_the_list_was_looked_at(self, played: Played) -> None:
+        found(played.site.as_("zjj"), "示例")
+        with played.house.ledger.read() as session:
+            looks = access.looks(session, what="search")
+        assert {look.subject_sha256 for look in looks} == {access.subject_hash(code) for code in (FIRST, SECOND, THIRD)}
+
     def test_operators_and_partners_do_not(self, played: Played) -> None:
         for login in ("admin", "bank"):
             site = played.site.as_(login)

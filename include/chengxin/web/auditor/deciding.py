@@ -112,7 +112,7 @@ def _bundle(request: Request, ref: str) -> bytes:
 
     here = office(request)
     found = _matter(request, ref)
-    looking.look(request, "bundle", None, route=f"/matters/{ref}/bundle")
+    looking.look(request, "bundle", route=f"/matters/{ref}/bundle")
     end = here.today()
     start = min(day for day in (found.opened_on, found.observed_on, end) if day is not None)
     scope = export.Scope(start, end, matter=found.matter_id)

@@ -17,31 +17,31 @@ HANDLING = "办理本单位事项"
 def look(
     request: Request,
     what: str,
-    code: str | None,
-    *,
+    *codes: str | None,
     route: str | None = None,
     outcome: Literal["shown", "masked", "limited"] | None = None,
 ) -> int:
-    """Records that the page which serves a request shows a subject.
+    """Records that the page which serves a request shows some subjects: an act for each.
 
     Args:
         request: the request.
         what: `subject`, `advice`, `matter`, `search`, …
-        code: the subject's code; null: no single subject, or one whose code is not known.
+        codes: the subjects' codes; one whose code is not known is left out, and where none is left the act names none.
         route: the page; null: its pattern, which never holds an id.
         outcome: null: `masked` for those who see no codes, else `shown`.
 
     Returns:
-        The act's number.
+        The last act's number.
     """
     who = visitor(request)
     shown = who.role == "officer" or who.unmasked
-    return access.record(
+    hashes = [access.subject_hash(code) for code in dict.fromkeys(codes) if code]
+    return access.record_each(
         office(request).house,
         who.login,
         who.department,
         what,
-        access.subject_hash(code) if code else "",
+        hashes or [""],
         purpose(who),
         request.scope.get("root_path", "") + (route or request.scope["route"].path),
         outcome or ("shown" if shown else "masked"),

@@ -131,7 +131,8 @@ def shown(request: Request, ref: str, page: int = 1, fault: Fault | None = None)
         view = read.matter(connection, here.scope(who), ref, here.today(), paging)
     if view is None:
         raise HTTPException(404)
-    looking.look(request, "matter", None, route=f"/matters/{ref}")
+    codes = [row.advice.uscc for row in view.applicants.rows if row.advice]
+    looking.look(request, "matter", *codes, route=f"/matters/{ref}")
     own = who.role == "officer"
     context = {
         "view": view,

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import Any, TypeVar, cast
 
 from fastapi import Request
@@ -33,6 +34,8 @@ from chengxin.web.auditor.history import Interventions
 from chengxin.web.auditor.visitor import Visitor
 from chengxin.web.gate import Gate
 
+LOOKED_AT = 1.0
+"""Seconds for which the sixty files of the policy are not looked at again: that would be a fourth of a page's time."""
 PER_MINUTE = 300
 """Requests of one account: a person clicks ten times a minute, a page is one request and its style sheet."""
 SEARCHES_PER_MINUTE = 20
@@ -57,7 +60,7 @@ class Office:
     interventions: Interventions | None = None
     gate: Gate = field(default_factory=lambda: Gate(PER_MINUTE))
     searches: Gate = field(default_factory=lambda: Gate(SEARCHES_PER_MINUTE))
-    _kept: dict[str, tuple[object, Any]] = field(default_factory=dict, repr=False)
+    _kept: dict[str, tuple[object, Any, float]] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
@@ -67,23 +70,28 @@ class Office:
         Raises:
             ConfigError: the file is no valid district.
         """
-        return self._current("district", [self._district_file], lambda: districts.load(self._district_file))
+        return self._current("district", lambda: [self._district_file], lambda: districts.load(self._district_file), 0)
 
     @property
     def policy(self) -> Policy:
-        """The district's policy as its files say now.
+        """The district's policy as its files say now, or said a moment ago.
 
         Raises:
             ConfigError: it cannot be read.
         """
         folder = self.house.include_dir / "policy"
-        files = [*folder.rglob("*.yml"), self._district_file]
+
+        def files() -> list[Path]:
+            return [*folder.rglob("*.yml"), self._district_file]
+
         return self._current("policy", files, lambda: policy.load(folder / self.district.policy, self.district))
 
     @property
     def sources(self) -> Mapping[str, Contract]:
         """The contracts of the district's sources, as their files say now; one that cannot be read is left out."""
-        files = [self.house.include_dir / "sources" / f"{name}.yml" for name in self.district.sources]
+
+        def files() -> list[Path]:
+            return [self.house.include_dir / "sources" / f"{name}.yml" for name in self.district.sources]
 
         def read() -> Mapping[str, Contract]:
             found, _faults = contracts.load_all(self.house.include_dir / "sources")
@@ -100,7 +108,10 @@ class Office:
     def words(self) -> Words:
         """What outcomes, reasons and states are called in Chinese."""
         folder = self.house.include_dir
-        files = [*(folder / "policy").glob("*/vocabulary.yml"), folder / "mail" / "words.yml", self._district_file]
+
+        def files() -> list[Path]:
+            return [*(folder / "policy").glob("*/vocabulary.yml"), folder / "mail" / "words.yml", self._district_file]
+
         return self._current("words", files, lambda: words.load(self.house, self.district))
 
     @property
@@ -150,15 +161,18 @@ class Office:
     def _district_file(self) -> Path:
         return self.house.include_dir / "districts" / f"{self.house.district}.yml"
 
-    def _current(self, name: str, files: Iterable[Path], read: Callable[[], T]) -> T:
+    def _current(
+        self, name: str, files: Callable[[], Iterable[Path]], read: Callable[[], T], every: float = LOOKED_AT
+    ) -> T:
         """What was read from some files, read again when one of them has changed."""
-        stamp = tuple(sorted((str(file), file.stat().st_mtime_ns) for file in files if file.exists()))
         kept = self._kept.get(name)
-        if kept is None or kept[0] != stamp:
-            kept = (stamp, read())
-            with self._lock:
-                self._kept[name] = kept
-        return cast(T, kept[1])
+        if kept is not None and monotonic() - kept[2] < every:
+            return cast(T, kept[1])
+        stamp = tuple(sorted((str(file), file.stat().st_mtime_ns) for file in files() if file.exists()))
+        value = read() if kept is None or kept[0] != stamp else kept[1]
+        with self._lock:
+            self._kept[name] = (stamp, value, monotonic())
+        return cast(T, value)
 
 
 def office(request: Request) -> Office:

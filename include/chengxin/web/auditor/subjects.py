@@ -95,11 +95,11 @@ def subject(
 def _search(request: Request, asked: str) -> Response:
     here = office(request)
     if not here.searches.opens(visitor(request).login):
-        looking.look(request, "search", None, outcome="limited")
+        looking.look(request, "search", outcome="limited")
         raise HTTPException(429)
     with here.desk.read() as connection:
         found = read.find_subject(connection, asked, limit=FOUND)
-    looking.look(request, "search", found[0].uscc if len(found) == 1 else None)
+    looking.look(request, "search", *(row.uscc for row in found))
     if len(found) == 1:
         return RedirectResponse(f"{request.scope.get('root_path', '')}/subjects/{found[0].ref}", 303)
     return _form(request, asked, found)
