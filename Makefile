@@ -70,6 +70,7 @@ bench: setup ## benchmarks with their peers in the same run; writes benchmarks/R
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-bench.txt
 	@$(BIN)/python benchmarks/harvest.py $(BENCH)
 	@$(BIN)/python benchmarks/validate.py $(BENCH)
+	@$(BIN)/python benchmarks/parse.py $(BENCH)
 	@$(BIN)/python benchmarks/warn.py $(BENCH)
 	@$(BIN)/python benchmarks/check.py $(BENCH)
 

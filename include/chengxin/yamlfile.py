@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import YAMLError
 
 from chengxin import yamlscan
 from chengxin.errors import ConfigError
@@ -47,6 +44,11 @@ def _text(path: Path) -> str:
 def _parse(path: Path, text: str) -> Any:
     with suppress(yamlscan.YAMLError):
         return yamlscan.load(text)
+    # Its import takes longer than reading a hundred files.
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import DuplicateKeyError
+    from ruamel.yaml.error import YAMLError
+
     try:
         return YAML(typ="safe", pure=True).load(text)
     except DuplicateKeyError as error:

@@ -6,16 +6,30 @@ stands twice, a fault) is refused here with a `YAMLError`, and left to that read
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from typing import Any
 
 import yaml
-from ruamel.yaml.resolver import implicit_resolvers
 
 YAMLError = yaml.YAMLError
 
 _TAG = "tag:yaml.org,2002:"
 _BASES = {"0b": 2, "0o": 8, "0x": 16}
+_WORDS = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "float": (
+        r"[-+]?[0-9][0-9_]*\.[0-9_]*([eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
+        r"|[-+]?\.[0-9_]+([eE][-+][0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+    "int": (r"[-+]?0b[0-1_]+|[-+]?0o?[0-7_]+|[-+]?[0-9_]+|[-+]?0x[0-9a-fA-F_]+", "-+0123456789"),
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "timestamp": (r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}[Tt \t].*", "0123456789"),
+    "merge": (r"<<", "<"),
+    "value": (r"=", "="),
+}
+"""Tag → the plain words that mean it (YAML 1.2), and what they begin with."""
 
 
 class _Loader(yaml.CSafeLoader):
@@ -68,9 +82,8 @@ def _other(loader: _Loader, node: yaml.Node) -> Any:
     raise yaml.constructor.ConstructorError(None, None, f"the tag {node.tag}", node.start_mark)
 
 
-for versions, name, pattern, first in implicit_resolvers:
-    if (1, 2) in versions:
-        _Loader.add_implicit_resolver(name, pattern, first)
+for name, (pattern, first) in _WORDS.items():
+    _Loader.add_implicit_resolver(_TAG + name, re.compile(rf"^(?:{pattern})$"), list(first))
 for name in ("set", "omap", "pairs", "binary", "value", "merge"):
     _Loader.add_constructor(_TAG + name, _other)
 for name, constructor in {"map": _mapping, "seq": _sequence, "int": _integer, "timestamp": _day}.items():

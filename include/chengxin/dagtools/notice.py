@@ -14,14 +14,15 @@ from collections.abc import Mapping
 from email.message import EmailMessage
 from email.utils import format_datetime, formataddr, make_msgid
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chengxin import districts
 from chengxin.connections import Connection
 from chengxin.dagtools.days import as_of
 from chengxin.dagtools.house import house
-from chengxin.districts import District
 from chengxin.settings import House
+
+if TYPE_CHECKING:
+    from chengxin.districts import District
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ TIMEOUT = 30.0
 def tell_operators(context: Mapping[str, Any]) -> None:
     """Sends the notice about a failed run. A notice that cannot be sent is logged: the run has failed either way."""
     try:
+        from chengxin import districts  # every DAG file imports this module, and few runs fail
+
         place = house()
         district = districts.load(place.include_dir / "districts" / f"{place.district}.yml")
         server = place.connections(district.mail.connection)
