@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, select, true, tuple_
@@ -151,6 +152,7 @@ def _after(connection: Connection, report_year: int, ref: str) -> ColumnElement[
     return tuple_(filing.c.name_key, filing.c.subject_id) > tuple_(literal(place.name_key), literal(place.subject_id))
 
 
+@cache
 def _listed() -> Select[Any]:
     return select(
         subject.c.ref, subject.c.uscc, subject.c.name, filing.c.kind, filing.c.street, filing.c.industry,

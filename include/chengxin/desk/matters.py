@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
@@ -20,7 +21,7 @@ from chengxin.desk.rows import (
     MatterView,
 )
 from chengxin.desk.scope import LARGEST, Page, Paging, Scope
-from chengxin.desk.subjects import shown, timeline
+from chengxin.desk.subjects import part, shown
 from chengxin.desk.tables import OUTCOMES, applicant, counter, event, finding, subject
 from chengxin.desk.tables import advice as advices
 from chengxin.desk.tables import matter as matters_table
@@ -89,8 +90,8 @@ def matter(
     if row is None:
         return None
     found, paging = _matter(row), paging or Paging()
-    mine = (event.c.matter_id == found.matter_id) & (event.c.fact == "matter")
-    history = timeline(connection, scope, mine, as_of, Paging(LARGEST)).rows
+    mine = (event.c.matter_id == found.matter_id, event.c.fact == "matter")
+    history = part(connection, scope, mine, as_of, Paging(LARGEST))
     return MatterView(found, _applicants(connection, scope, found.matter_id, paging), history)
 
 
@@ -240,6 +241,7 @@ def _in_scope(scope: Scope, row: AdviceRow) -> bool:
     return scope.auditor or row.department == scope.department
 
 
+@cache
 def _said() -> Select[Any]:
     """Advice with its subject and matter, the newest first."""
     columns = [column for column in advices.c if column.name not in ("id", "subject_id")]

@@ -21,6 +21,8 @@ from chengxin.desk.tables import subject as subjects
 _HEXADECIMAL, _NUMBER = re.compile("[0-9a-f]{1,15}"), re.compile("[0-9]{1,15}")
 _SHORTEST_NAME = 2
 """Characters of a name that are enough to look for."""
+_NEWEST_FIRST = select(events).order_by(events.c.observed_on.desc(), events.c.seq.desc(), events.c.id.desc())
+_PUBLIC = select(*[column for column in subjects.c if column.name != "name_key"])
 
 
 def find_subject(connection: Connection, asked: str, *, limit: int = 20) -> Sequence[SubjectRow]:
@@ -39,13 +41,13 @@ def find_subject(connection: Connection, asked: str, *, limit: int = 20) -> Sequ
         found = [subjects.c.name_key >= key, subjects.c.name_key < key + "\U0010ffff"]
     else:
         return ()
-    rows = select(*_public()).where(*found).order_by(subjects.c.name_key, subjects.c.subject_id).limit(limit)
+    rows = _PUBLIC.where(*found).order_by(subjects.c.name_key, subjects.c.subject_id).limit(limit)
     return [_subject(row) for row in connection.execute(rows)]
 
 
 def subject_of(connection: Connection, ref: str) -> SubjectRow | None:
     """The subject that a ref stands for; None: none."""
-    row = connection.execute(select(*_public()).where(subjects.c.ref == ref)).one_or_none()
+    row = connection.execute(_PUBLIC.where(subjects.c.ref == ref)).one_or_none()
     return None if row is None else _subject(row)
 
 
@@ -77,17 +79,17 @@ def subject(
 def timeline(
     connection: Connection, scope: Scope, which: ColumnElement[bool], as_of: date, paging: Paging
 ) -> Page[EventRow]:
+    """A part of some observations in scope, the newest first, and how many there are."""
+    total = connection.execute(select(func.count()).select_from(events).where(which, scope.events())).scalar_one()
+    return Page(part(connection, scope, (which,), as_of, paging), total, paging)
+
+
+def part(
+    connection: Connection, scope: Scope, which: Sequence[ColumnElement[bool]], as_of: date, paging: Paging
+) -> list[EventRow]:
     """A part of some observations in scope, the newest first."""
-    wanted = (which, scope.events())
-    total = connection.execute(select(func.count()).select_from(events).where(*wanted)).scalar_one()
-    rows = (
-        select(events)
-        .where(*wanted)
-        .order_by(events.c.observed_on.desc(), events.c.seq.desc(), events.c.id.desc())
-        .limit(paging.size)
-        .offset(paging.offset)
-    )
-    return Page(shown(connection, list(connection.execute(rows)), as_of), total, paging)
+    rows = _NEWEST_FIRST.where(*which, scope.events()).limit(paging.size).offset(paging.offset)
+    return shown(connection, connection.execute(rows).all(), as_of)
 
 
 def event(connection: Connection, scope: Scope, name: str, as_of: date) -> EventRow | None:
@@ -176,6 +178,8 @@ def shown(connection: Connection, rows: Sequence[Row[Any]], as_of: date) -> list
     A repair or withdrawal that any source has ever told of ends every word on the document, and so does a time that has
     run out by the newest word of any source (as in `linking`).
     """
+    if not rows:
+        return []
     documents = {row.document for row in rows if row.document is not None}
     keys = {row.key_id for row in rows}
     repaired: set[int] = set()
@@ -210,10 +214,6 @@ def _anniversary(day: date, years: int) -> date:
     except ValueError:
         # A missing 29 February is the 28th, as in the policy.
         return day.replace(year=day.year + years, day=28)
-
-
-def _public() -> list[ColumnElement[Any]]:
-    return [column for column in subjects.c if column.name != "name_key"]
 
 
 def _subject(row: Row[Any]) -> SubjectRow:

@@ -147,6 +147,8 @@ matter = Table(
     Index("ix_desk_matter_ref", "ref", unique=True),
     Index("ix_desk_matter_sort", "sort_on", "matter_id"),
     Index("ix_desk_matter_department", "department", "sort_on", "matter_id"),
+    # Holds all that the counts above a list are made of: a fifth of the table's bytes.
+    Index("ix_desk_matter_counts", "state", "department", "type", "sort_on", "gone", *map(counter, OUTCOMES)),
 )
 
 applicant = Table(
