@@ -72,6 +72,7 @@ bench: setup ## benchmarks with their peers in the same run; writes benchmarks/R
 	@$(BIN)/python benchmarks/validate.py $(BENCH)
 	@$(BIN)/python benchmarks/parse.py $(BENCH)
 	@$(BIN)/python benchmarks/warn.py $(BENCH)
+	@$(BIN)/python benchmarks/pages.py
 	@$(BIN)/python benchmarks/check.py $(BENCH)
 
 .PHONY: docs
