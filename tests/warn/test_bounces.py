@@ -182,10 +182,14 @@ class Imap:
     flags: dict[int, set[str]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     port: int = 0
+    refuses: str = ""
+    """Begins commands that the server does not do."""
 
     def answer(self, command: str) -> tuple[list[bytes], str]:
         """Untagged lines and how it ended."""
         self.asked.append(command)
+        if self.refuses and command.startswith(self.refuses):
+            return [], "NO"
         word, _, rest = command.partition(" ")
         if word == "LOGIN":
             return [], "OK" if rest == 'office "p w"' else "NO"
@@ -257,6 +261,10 @@ def test_a_box_that_cannot_be_read(desk: House, imap: Imap, tmp_path: Path) -> N
         with pytest.raises(BounceBoxError) as refused:
             bounces.read(there)
         assert "wrong" not in str(refused.value)
+    for command in ("UID SEARCH", "UID FETCH", "UID STORE"):
+        imap.refuses = command
+        with pytest.raises(BounceBoxError, match="refused"):
+            bounces.read(_over(desk, imap.port))
     with pytest.raises(ConfigError):
         bounces.read(replace(desk, connections=lambda name: Connection(name, "imap")))
 

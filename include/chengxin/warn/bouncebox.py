@@ -13,7 +13,7 @@ import mailbox
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from chengxin.connections import Connection
 from chengxin.errors import ChengxinError, ConfigError
@@ -100,16 +100,22 @@ class _Imap:
         self._client = client
 
     def unread(self) -> Iterator[tuple[str, bytes]]:
-        _, found = self._client.uid("SEARCH", "UNSEEN")
+        found = self._asked("SEARCH", "UNSEEN")
         for number in (found[0] or b"").split()[:MOST_READ]:
             name = number.decode("ascii")
-            _, parts = self._client.uid("FETCH", name, f"(BODY.PEEK[]<0.{MOST_BYTES}>)")
+            parts = self._asked("FETCH", name, f"(BODY.PEEK[]<0.{MOST_BYTES}>)")
             content = next((part[1] for part in parts if isinstance(part, tuple)), None)
             if content is not None:
                 yield name, content
 
     def done(self, name: str, *, flagged: bool) -> None:
-        self._client.uid("STORE", name, "+FLAGS", r"(\Seen \Flagged)" if flagged else r"(\Seen)")
+        self._asked("STORE", name, "+FLAGS", r"(\Seen \Flagged)" if flagged else r"(\Seen)")
+
+    def _asked(self, *command: str) -> list[Any]:
+        answer, told = self._client.uid(*command)
+        if answer != "OK":
+            raise imaplib.IMAP4.error(f"{command[0]} refused: {told!r}")
+        return told
 
 
 class _Maildir:
