@@ -91,6 +91,20 @@ def test_answered_without_a_login(played: Played) -> None:
     assert requests.get(link[:-1] + "?", timeout=30).status_code == 404
 
 
+def test_a_machine_asks_with_a_token_of_airflows(played: Played) -> None:
+    airflow = played.day.airflow
+    who = {"username": "auditor", "password": airflow.password}
+    token = requests.post(f"{airflow.url}/auth/token", json=who, timeout=30).json()["access_token"]
+    asked = {"Authorization": f"Bearer {token}"}
+    (day,) = requests.get(f"{airflow.url}/credit/api/v1/days", headers=asked, timeout=30).json()["items"]
+    assert day["as_of"] == "2026-06-15"
+    assert day["sums"]["harvested"] == sum(counts["harvested"] for counts in played.summary.sources.values())
+    assert (
+        requests.get(f"{airflow.url}/credit/api/v1/days", headers={"Authorization": "Bearer x"}, timeout=30).status_code
+        == 401
+    )
+
+
 def test_the_auditor_goes_from_a_number_to_its_rows(played: Played, browser: Browser) -> None:
     page = _in(browser, played, "auditor")
     assert "2026年6月15日" in page.inner_text("h1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from alembic import command
@@ -19,6 +20,8 @@ def config() -> Config:
 def upgrade(engine: Engine) -> None:
     """Runs what is missing; nothing on a ledger that is up to date."""
     settings = config()
+    # At `info` it says in each task's log which database this is.
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
     with engine.begin() as connection:
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")

@@ -6,6 +6,7 @@ only read; several harvests may run at once.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import threading
@@ -109,6 +110,8 @@ class Gate:
 def _context(folder: Path) -> Any:
     # Before the import: it decides then whether to report usage.
     os.environ["GX_ANALYTICS_ENABLED"] = "False"
+    # At `info` it tells of every expectation that it reads: hundreds of lines in each task's log.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     import great_expectations as gx
 
     return gx.get_context(mode="file", context_root_dir=folder)
