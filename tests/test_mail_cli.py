@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -86,6 +87,21 @@ def test_settled_by_a_person_with_a_reason(chengxin: Call, house: House) -> None
 def test_nothing_is_settled_by_half(chengxin: Call, house: House, arguments: tuple[str, ...], status: int) -> None:
     assert chengxin("outbox", "settle", "1", *arguments)[0] == status
     assert _state(house) == "unknown"
+
+
+def test_the_bounce_box_by_hand(chengxin: Call, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_CHENGXIN_BOUNCES", raising=False)
+    status, _, err = chengxin("outbox", "bounces")
+    assert status == 2
+    assert "AIRFLOW_CONN_CHENGXIN_BOUNCES" in err
+    shape = Path(__file__).parent / "fixtures/bounces/postfix-failed.eml"
+    (tmp_path / "1.eml").write_text(shape.read_text("utf-8").replace("{id}", "<0a1b@licheng.example>"), "utf-8")
+    box = json.dumps({"conn_type": "fs", "extra": {"path": str(tmp_path)}})
+    monkeypatch.setenv("AIRFLOW_CONN_CHENGXIN_BOUNCES", box)
+    status, out, _ = chengxin("outbox", "bounces")
+    assert (status, out.split()[:2]) == (0, ["bounced", "1"])
+    assert _state(house) == "refused"
+    assert "bounced: 5.1.1" in " ".join(chengxin("outbox")[1].split())
 
 
 def test_the_watch_by_hand(chengxin: Call) -> None:
