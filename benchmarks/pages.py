@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import random
+import secrets
 import shutil
 import subprocess
 import sys
@@ -119,6 +120,8 @@ def served_by(folder: Path, var: Path, include: Path, logins: list[str], workers
             "CHENGXIN_DISTRICT": "370112",
             "CHENGXIN_SCHEDULES": "off",
             "AIRFLOW__API__WORKERS": str(workers),
+            # Without keys, each process would know only the forms and purposes that it gave out itself.
+            "AIRFLOW_CONN_CHENGXIN_LINK_KEY": json.dumps({"conn_type": "generic", "password": secrets.token_hex(32)}),
         }
         before = os.sched_getaffinity(0)
         with LocalAirflow(

@@ -14,7 +14,7 @@ class Told:
 
     public: bool = True
     """A public fact (四（三）); else it is for the department of its matter, or the one named."""
-    department: str = "NULL::VARCHAR"
+    department: str = ""
     document: str = ""
     """What is one thing under every source; empty: each source speaks for itself."""
     ended_on: str = ""

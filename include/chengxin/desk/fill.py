@@ -201,7 +201,8 @@ class Fill:
     def _subjects(self) -> None:
         """Makes `subjects_out`: the state of every subject that a touched row speaks of."""
         told = " UNION ".join(f"SELECT code FROM told_{name}" for name in self.touched)
-        self._sql(f"CREATE TEMP TABLE codes AS SELECT DISTINCT code FROM ({told}) WHERE code IS NOT NULL")
+        distinct = f"SELECT DISTINCT code FROM ({told}) WHERE code IS NOT NULL"
+        self._sql(f"CREATE TEMP TABLE codes AS SELECT code, subject_of(code) AS subject_id FROM ({distinct})")
         self._routes()
         matching = (
             ""
@@ -233,17 +234,29 @@ class Fill:
         self.connection.con.register("routes", made)
 
     def _events(self, name: str) -> str:
-        fact = EVENTS[name]
+        fact, columns = EVENTS[name], TABLES[name].columns
         newest = "row_number() OVER (PARTITION BY source, natural_key ORDER BY observed_on DESC, seq DESC) = 1"
-        lapsed = f"CASE WHEN NOT removed AND {newest} THEN {fact.lapsed_on} END" if fact.lapsed_on else "NULL::DATE"
-        document = f"key_of('document', {fact.document}, '')" if fact.document else "NULL::BIGINT"
-        return f"""
-            SELECT subject_of(code) AS subject_id, '{name}' AS fact, source,
-                key_of('{name}', source, natural_key) AS key_id, observed_on, seq, removed, {fact.public} AS public,
-                of_matter AS matter_id, {fact.department} AS department, {document} AS document,
-                CASE WHEN NOT removed THEN {fact.ended_on or "NULL::DATE"} END AS ended_on, {lapsed} AS lapsed_on,
-                raw_sha256, raw_row, CASE WHEN NOT removed THEN {content(name)} END AS content
-            FROM told_{name}"""
+        told = {
+            "subject_id": "subject_id",
+            "fact": f"'{name}'",
+            "source": "source",
+            "key_id": f"key_of('{name}', source, natural_key)",
+            "observed_on": "observed_on",
+            "seq": "seq",
+            "removed": "removed",
+            "public": fact.public,
+            "matter_id": "of_matter" if any(column.name == "matter_id" for column in columns) else "",
+            "department": fact.department,
+            "document": f"key_of('document', {fact.document}, '')" if fact.document else "",
+            "ended_on": f"CASE WHEN NOT removed THEN {fact.ended_on} END" if fact.ended_on else "",
+            "lapsed_on": f"CASE WHEN NOT removed AND {newest} THEN {fact.lapsed_on} END" if fact.lapsed_on else "",
+            "raw_sha256": "raw_sha256",
+            "raw_row": "raw_row",
+            "content": f"CASE WHEN NOT removed THEN {content(name)} END",
+        }
+        # What a table does not have is not even handed over: millions of nulls take seconds.
+        listed = ", ".join(f"{expression} AS {column}" for column, expression in told.items() if expression != "")
+        return f"SELECT {listed} FROM told_{name} LEFT JOIN codes USING (code)"
 
     def _matters(self) -> Part:
         touched = "SELECT of_matter AS matter_id FROM told_matter UNION SELECT of_matter FROM told_advice"
