@@ -5,8 +5,9 @@ clause, the parameters and their dates, what the other reading says, the source'
 again (point in the ledger, snapshots, policy version).
 
 Who sees what follows 四（三）: the department that holds the matter sees everything; anybody else, operators included,
-sees codes masked and nothing that is private. A repaired record is shown to nobody, and spoken of only to who asks for
-its finding by id.
+sees codes masked and nothing that is private. A report that its subject has not consented to pass on is named without
+content. Auditors see everything; but a repaired record is shown to nobody, and spoken of only to who asks for its
+finding by id.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from chengxin.settings import House
 from chengxin.tables import TABLES
 
 OPERATOR = "operator"
+AUDITOR = "auditor"
 HIDDEN = "***"
 """Stands for a value that the viewer may not see."""
 SHORTEST = 4
@@ -41,6 +43,7 @@ SHORTEST = 4
 
 _CODES = {"uscc", "agency_uscc", "handed_in_by"}
 _IS_CODE = re.compile("[0-9A-Z]{18}")
+_NO_CONSENT = "REPORT_NO_CONSENT"
 _REPAIRED = "RECORD_REPAIRED"
 _REASONS = ("reasons", "as_written_reasons", "guarded_reasons")
 
@@ -137,7 +140,7 @@ def explain(house: House, id_prefix: str, viewer: str = OPERATOR) -> Explanation
     Args:
         house: where everything is.
         id_prefix: an advice or finding id, or its first characters.
-        viewer: code of a department, or `operator`.
+        viewer: code of a department, `auditor`, or `operator`.
 
     Raises:
         UnknownIdError: nothing has this id; the message names the nearest ones.
@@ -148,7 +151,7 @@ def explain(house: House, id_prefix: str, viewer: str = OPERATOR) -> Explanation
     check = _check_of(house, observed["seq"], observed["observed_on"])
     found = _findings_of(house, connection, advice_id, observed, only=finding)
     rules = policy.load(house.include_dir / "policy" / load_district(house).policy, load_district(house))
-    open_to = _Eyes(viewer == observed["department"])
+    open_to = _Eyes(viewer in (AUDITOR, observed["department"]), auditor=viewer == AUDITOR)
     matter = _fact(house, connection, "matter", check, matter_id=observed["matter_id"])
     applicant = _fact(
         house, connection, "applicant", check, matter_id=observed["matter_id"], applicant_no=observed["applicant_no"]
@@ -178,6 +181,7 @@ class _Eyes:
     """What a viewer may see."""
 
     all: bool
+    auditor: bool = False
 
     def fields(self, table: str, row: Mapping[str, Any]) -> dict[str, Any]:
         """The content of a fact or conclusion; empty fields are left out."""
@@ -325,7 +329,11 @@ def _evidence(house: House, connection: Connection, row: Mapping[str, Any], open
     raw: Mapping[str, str | None] = {}
     missing: str | None = "repaired: no longer shown"
     fields = {} if repaired else open_to.fields(name, facts[0]) if facts else {}
-    if not repaired:
+    # Handed in for the matter itself it was shown to the department by the applicant.
+    withheld = _NO_CONSENT in (row["reasons"] or ()) and not open_to.auditor and not fields.get("matter_id")
+    if withheld:
+        fields, missing = {}, "no consent: not shown"
+    elif not repaired:
         raw, missing = _raw(house, source, row["evidence_sha256"], row["evidence_row"], open_to)
     return Evidence(
         table=name,

@@ -32,6 +32,7 @@ MARGIN = 16 * mm
 SIZES = (9.5, 8.5, 7.5, 6.5)
 """Letters, in points: the largest with which everything fits."""
 
+VIEWERS = {"operator": "操作员（代码已遮蔽）", "auditor": "审计"}
 READINGS = {"as_written": "文件原文口径", "guarded": "现行法口径", "both": "两种口径"}
 TABLES = {
     "credit_record": "失信信息记录",
@@ -226,7 +227,7 @@ def _check(it: Explanation) -> str:
         f"由{check['as_of']}第{check.get('id', '？')}号核查作出，事实截至第{check['read_seq']}次提交；"
         f"政策版本 {it.advice['policy_version']}{changed}。"
         f"重算：chengxin replay --as-of {check['as_of']}。"
-        f"查阅人：{'操作员（代码已遮蔽）' if it.viewer == 'operator' else it.viewer}。"
+        f"查阅人：{VIEWERS.get(it.viewer, it.viewer)}。"
     )
     return escape(text)
 

@@ -103,8 +103,7 @@ def bundle(house: House, scope: Scope) -> bytes:
         files |= {f"rulebooks/{name}/{path}": content for path, content in rulebook.load(house, name).items()}
     if scope.matter or scope.subject:
         for row in {row["advice_id"]: row for row in advice}.values():
-            # Read with the eyes of its own department: nothing is masked.
-            explained = evidence.explain(house, row["advice_id"], row["department"])
+            explained = evidence.explain(house, row["advice_id"], evidence.AUDITOR)
             files[f"explanations/{row['advice_id']}.txt"] = f"{explained}\n".encode()
             files[f"explanations/{row['advice_id']}.json"] = f"{explained.to_json()}\n".encode()
     return rulebook.packed({**files, "manifest.json": manifest(house, scope, files)})

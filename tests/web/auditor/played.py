@@ -3,8 +3,8 @@
 | matter | department | applicant | story |
 |---|---|---|---|
 | M1 | zjj | FIRST | on a blacklist from Tuesday on, with its raw file |
-| M1 | zjj | SECOND | an adverse record, repaired on Tuesday |
-| M2 | czj | THIRD | nothing but a missing report |
+| M1 | zjj | SECOND | an adverse record, repaired on Tuesday; a report by consent, out of its time |
+| M2 | czj | THIRD | a report without consent |
 | M3 | zjj | FIRST | closed on Tuesday: its advice was withdrawn |
 """
 
@@ -33,7 +33,7 @@ from tests.web.auditor.conftest import Site, site_of, with_keys
 
 MONDAY, TUESDAY = day("2026-06-15"), day("2026-06-16")
 NOW = datetime(2026, 6, 16, 10, 0, tzinfo=BEIJING)
-FIRST, SECOND, THIRD, FOURTH = codes(1, 2, 3, 4)
+FIRST, SECOND, THIRD, FOURTH, AGENCY = codes(1, 2, 3, 4, 5)
 MARKUP = "<b>乙</b>&\"'有限公司"
 NAMES = {FIRST: "示例甲有限公司", SECOND: f"示例{MARKUP}", THIRD: "示例丙有限公司", FOURTH: "别家丁有限公司"}
 TITLE = "<script>alert(1)</script>小学改扩建"
@@ -110,7 +110,14 @@ def play(var: Path) -> Played:
     }  # fmt: skip
     lake.put("credit_record", MONDAY, [record])
     lake.put("consent", MONDAY, [
-        {"consent_id": "C1", "uscc": FIRST, "item": REPORT_ITEM, "recipient": "nsyh", "given_on": MONDAY}
+        {"consent_id": "C1", "uscc": FIRST, "item": REPORT_ITEM, "recipient": "nsyh", "given_on": MONDAY},
+        {"consent_id": "C2", "uscc": SECOND, "item": REPORT_ITEM, "recipient": "zjj", "given_on": day("2025-01-01")},
+    ])  # fmt: skip
+    lake.put("agency", MONDAY, [{"uscc": AGENCY, "name": "样例征信", "filed_on": day("2021-01-01")}])
+    report = {"agency_uscc": AGENCY, "agency_name": "样例征信", "scale": "GB/T 22116", "grade": "AAA"}
+    lake.put("credit_report", MONDAY, [
+        {"report_no": "R-SECOND", "uscc": SECOND, "issue_date": day("2024-01-01"), **report},
+        {"report_no": "R-THIRD", "uscc": THIRD, "issue_date": day("2026-01-01"), **report},
     ])  # fmt: skip
     check.run(house, MONDAY)
     lake.fresh(TUESDAY)

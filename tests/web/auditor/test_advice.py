@@ -60,12 +60,33 @@ class TestSaysWhatExplainSays:
                 assert f"{reason.evidence.raw_sha256} ，第{reason.evidence.raw_row}行" in page
                 assert reason.evidence.key in page
                 assert f"第{reason.evidence.seq}次提交" in page
-                for field in set(reason.evidence.fields) - {"uscc", "name_key"}:
+                for field in set(reason.evidence.fields) - {"uscc", "name_key", "grade", "score"}:
                     assert str(reason.evidence.fields[field]) in page
 
     def test_the_list_entry_is_there_at_all(self, played: Played) -> None:
         told = evidence.explain(played.house, played.advice["M1/1"].advice_id, "zjj")
         assert [reason.rule for reason in told.findings] == ["list.black", "report.missing"]
+
+
+def test_a_report_is_shown_by_consent_alone(played: Played) -> None:
+    consented = text(played.site.as_("zjj"), f"/advice/{played.advice['M1/2'].advice_id}")
+    assert "R-SECOND" in consented
+    assert "报告日期 2024-01-01" in consented
+    path = f"/advice/{played.advice['M2/1'].advice_id}"
+    for login in ("czj", "auditor", "admin"):
+        page = text(played.site.as_(login), path)
+        assert "主体没有同意向承办单位提供这份报告" in page
+        assert "报告日期" not in page
+    czj = played.site.as_("czj")
+    shown = czj.post(f"{path}/source", form_page=path).text
+    assert "内容不展示" in shown
+    assert "AAA" not in shown
+    told = evidence.explain(played.house, played.advice["M2/1"].advice_id, "czj")
+    assert "AAA" not in told.to_json()
+    auditor = played.site.as_("auditor")
+    auditor.purpose()
+    assert "报告日期 2026-01-01" in text(auditor, path)
+    assert "AAA" in evidence.explain(played.house, played.advice["M2/1"].advice_id, evidence.AUDITOR).to_json()
 
 
 def test_history_tells_each_day(played: Played) -> None:
@@ -84,7 +105,7 @@ def test_a_repair_is_not_spoken_of(played: Played) -> None:
         if login == "auditor":
             site.purpose()
         page = text(site, f"/advice/{said.advice_id}")
-        assert "report.missing" in page
+        assert "report.not_current" in page
         assert not re.search("修复|record.repaired|罚〔2026〕7号|示例执法局", page)
 
 

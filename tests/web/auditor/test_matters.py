@@ -126,7 +126,7 @@ class TestMatter:
     def test_english_has_no_chinese_but_names_and_rules(self, played: Played) -> None:
         page = played.site.as_("auditor").get(f"/matters/{played.matters['M2']}?lang=en").text
         assert "report needed" in page
-        assert "no third-party credit report handed in" in page
+        assert "the subject has not consented" in page
         for label in ("事项类型", "请办", "承办单位", "理由", "第1"):
             assert label not in page
 

@@ -171,7 +171,7 @@ def test_every_label_has_its_english() -> None:
     labels = {
         *facts.TABLES.values(), *facts.FIELDS.values(), *outcomes.READINGS.values(), *outcomes.PROBLEMS.values(),
         *outcomes.WEIGHED.values(), *outcomes.SETTLED.values(), *deciding.UNFINISHED.values(), deciding.MOVED,
-        deciding.GONE, *advice.MISSING.values(), advice.NOT_KEPT, *lookups.USUAL, *vocabulary.reasons.values(),
-        *vocabulary.effects.values(), *vocabulary.flags.values(),
+        deciding.GONE, *advice.MISSING.values(), advice.NOT_KEPT, advice.NOT_SHOWN, *lookups.USUAL,
+        *vocabulary.reasons.values(), *vocabulary.effects.values(), *vocabulary.flags.values(),
     }  # fmt: skip
     assert labels - set(known) == set()

@@ -7,28 +7,31 @@ The page itself reads the desk alone. The source's own record and the page for t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from chengxin.contracts import Contract
 from chengxin.desk import read
-from chengxin.desk.read import AdviceView, EventRow, FindingRow
+from chengxin.desk.read import AdviceView, EventRow, FindingRow, Scope
 from chengxin.ledger.models import CheckRun
 from chengxin.web.auditor import facts, looking, outcomes, render
 from chengxin.web.auditor.office import Office, office
 from chengxin.web.auditor.outcomes import REPAIRED, Speech
 from chengxin.web.auditor.visitor import Visitor, visitor
 
+NO_CONSENT = "主体没有同意向承办单位提供这份报告，内容不展示"
 MISSING: Mapping[str, str] = {
     "the fact names no raw file": "该事实没有注明原始文件",
     "the ledger knows no such raw file of this source": "台账中没有该来源的这个原始文件",
+    "no consent: not shown": NO_CONSENT,
 }
 """Why the source's own record cannot be shown, in words; any other cause: it is no longer in the archive."""
+NOT_SHOWN = "该记录现在不展示"
 NOT_KEPT = "原始文件已按保存期限删除，或者读不出来；哈希仍在"
 
 router = APIRouter()
@@ -48,7 +51,8 @@ class Ground:
     sha256: str | None
     row: int | None
     fields: list[tuple[str, str]]
-    """Empty: not shown any more, or the desk does not have it."""
+    hidden: str
+    """Why its content is not shown; empty: it is."""
 
 
 @router.get("/advice/{advice_id}")
@@ -143,10 +147,38 @@ def _view(request: Request, advice_id: str) -> AdviceView:
     who, here = visitor(request), office(request)
     who.must_be("auditor", "operator", "officer")
     with here.desk.read() as connection:
-        view = read.advice(connection, here.scope(who), advice_id, here.today())
-    if view is None:
-        raise HTTPException(404)
-    return view
+        day = here.today()
+        view = read.advice(connection, here.scope(who), advice_id, day)
+        if view is None:
+            raise HTTPException(404)
+        findings = [_consented(connection, each, who, day) for each in view.findings]
+    return replace(view, findings=findings)
+
+
+def _consented(connection: Connection, finding: FindingRow, who: Visitor, day: date) -> FindingRow:
+    """A finding with the report that it rests on, but its number alone where consent is missing (as in `evidence`)."""
+    if finding.evidence_fact != "credit_report":
+        return finding
+    event = finding.evidence
+    if event is None:
+        # A report for any matter is nobody's on the desk; the department whose advice rests on it sees it by consent.
+        event = read.evidence(
+            connection,
+            Scope.everything(),
+            finding.evidence_fact,
+            finding.evidence_source or "",
+            finding.evidence_key_id or 0,
+            finding.evidence_seq or 0,
+            day,
+        )
+    if event is not None and _withheld(finding, event, who):
+        event = replace(event, content={"report_no": (event.content or {}).get("report_no")})
+    return replace(finding, evidence=event)
+
+
+def _withheld(finding: FindingRow, event: EventRow, who: Visitor) -> bool:
+    # Handed in for the matter itself it was shown to the department by the applicant.
+    return "REPORT_NO_CONSENT" in finding.reasons and not who.unmasked and event.matter_id is None
 
 
 def _explained(request: Request, view: AdviceView) -> Any:
@@ -154,8 +186,9 @@ def _explained(request: Request, view: AdviceView) -> Any:
     from chengxin import evidence
 
     who = visitor(request)
-    full = who.role == "officer" or who.unmasked
-    viewer = (view.advice.department or evidence.OPERATOR) if full else evidence.OPERATOR
+    viewer = evidence.AUDITOR if who.unmasked else evidence.OPERATOR
+    if who.role == "officer":
+        viewer = view.advice.department or evidence.OPERATOR
     return evidence.explain(office(request).house, view.advice.advice_id, viewer)
 
 
@@ -195,7 +228,8 @@ def _ground(
         observed_on=event.observed_on if event else None,
         sha256=finding.evidence_sha256,
         row=finding.evidence_row,
-        fields=facts.rows(content, mask, units),
+        fields=facts.rows(content, mask, units) if set(content) != {"report_no"} else [],
+        hidden=NO_CONSENT if set(content) == {"report_no"} else "" if content else NOT_SHOWN,
     )
 
 
