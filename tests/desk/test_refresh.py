@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from chengxin import identity
+from chengxin import identity, upkeep
 from chengxin.desk import facts, ids, read, tables
 from chengxin.desk.refresh import key, rebuild, refresh
 from chengxin.desk.store import make_tables
@@ -170,6 +170,33 @@ class TestSafety:
         with house.desk.write() as writing:
             make_tables(writing)
             assert name_of(house) == "示例改名有限公司"
+
+    def test_made_anew_under_a_reader_nothing_is_left_behind(self, house: House) -> None:
+        lake = FactLake(house)
+        lake.put("subject", MONDAY, subjects(name="示例旧名旧名有限公司")[:1])
+        refresh(house)
+        reading, done = threading.Event(), threading.Event()
+
+        def reader() -> None:
+            with house.desk.read() as connection:
+                assert read.find_subject(connection, FIRM)
+                reading.set()
+                done.wait(0.5)
+                assert read.find_subject(connection, FIRM)[0].name == "示例旧名旧名有限公司"
+
+        with ThreadPoolExecutor() as pool:
+            looking = pool.submit(reader)
+            assert reading.wait(30)
+            lake.put("subject", MONDAY, subjects()[:1])
+            # The lake forgets the old name; so must the desk, although somebody is looking.
+            for file in house.lake.files("subject")[:1]:
+                upkeep.rewrite(house, house.engine(), "subject", [file], lambda rows: rows.filter(rows.seq > 1))
+            rebuild(house)
+            looking.result()
+        assert name_of(house) == NAMES[FIRM]
+        content = b"".join(file.read_bytes() for file in house.var.glob("desk.db*"))
+        assert NAMES[FIRM].encode() in content
+        assert "示例旧名旧名".encode() not in content
 
     def test_a_desk_of_another_make_is_made_anew(self, house: House) -> None:
         FactLake(house).put("subject", MONDAY, subjects())

@@ -22,7 +22,7 @@ from sqlalchemy.schema import CreateIndex
 from chengxin import districts
 from chengxin.clock import beijing_date
 from chengxin.desk import tables
-from chengxin.desk.store import CURSOR, make_tables, state
+from chengxin.desk.store import CURSOR, WAIT, make_tables, state
 from chengxin.districts import District
 from chengxin.errors import ChengxinError
 from chengxin.ledger.models import CheckRun, Commit
@@ -30,6 +30,10 @@ from chengxin.settings import House
 
 KEY_FILE = "desk.key"
 """In `<var>`: what refs are made with. Whoever has it can tell whether a ref is a given code's."""
+
+
+PATIENCE = 120
+"""Seconds to wait for readers who still see the old pages; a page takes a third of one."""
 
 
 class DeskBusyError(ChengxinError):
@@ -107,6 +111,7 @@ def compact(house: House) -> None:
             return
         driver: Any = connection.connection.driver_connection
         driver.execute("VACUUM")
+        driver.execute(f"PRAGMA busy_timeout={PATIENCE * 1000}")
         (busy, _, _) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise DeskBusyError(
@@ -115,6 +120,7 @@ def compact(house: House) -> None:
                 why="readers kept a state of before",
                 remedy="run `chengxin desk rebuild` once more",
             )
+        driver.execute(f"PRAGMA busy_timeout={WAIT * 1000}")
 
 
 def key(house: House) -> bytes:
