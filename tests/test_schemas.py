@@ -12,6 +12,7 @@ from chengxin import schemas, yamlfile
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "include" / schemas.FOLDER
+POLICIES = sorted((ROOT / "include/policy").rglob("*.yml"))
 FILES = sorted([*(ROOT / "include/sources").glob("*.yml"), *(ROOT / "include/trial/sources").glob("*.yml")])
 
 
@@ -25,6 +26,21 @@ def test_every_file_names_its_schema(file: Path) -> None:
     first = file.read_text("utf-8").splitlines()[0]
     assert first.startswith("# yaml-language-server: $schema=")
     assert (file.parent / first.partition("=")[2]).resolve().parent == FOLDER
+
+
+@pytest.mark.parametrize("file", POLICIES, ids=lambda file: f"{file.parent.name}.{file.stem}")
+def test_the_projects_policies_name_their_schemas_and_fit(file: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="comes with Airflow")
+    document = next(folder for folder in file.parents if folder.parent.name == "policy")
+    wanted = FOLDER / schemas.of_policy(file.relative_to(document).as_posix())
+    first = file.read_text("utf-8").splitlines()[0]
+    assert first.startswith("# yaml-language-server: $schema=")
+    assert (file.parent / first.partition("=")[2]).resolve() == wanted
+    content = json.loads(json.dumps(yamlfile.read(file), default=str))
+    schema = json.loads(wanted.read_text("utf-8"))
+    jsonschema.validate(content, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**content, "clouse": 1}, schema)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -10,27 +10,60 @@ import ast
 import inspect
 import json
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
 from chengxin import contracts, districts
+from chengxin.policy import loader, model, rules
 from chengxin.tables import FACTS
 
 FOLDER = "schema"
 _FIELDS = "A field of the fact table"
 
 
+class _Parameters(RootModel[Mapping[str, model.Parameter]]):
+    """Values by date: `parameters/<subject>.yml`."""
+
+
+class _Policy(GenerateJsonSchema):
+    """Conditions are read by the vocabulary, which says more than a schema can."""
+
+    def function_plain_schema(self, schema: core_schema.PlainValidatorFunctionSchema) -> JsonSchemaValue:
+        """Any of the shapes in which a condition is written."""
+        return {"type": ["string", "object", "array"], "description": "A condition: see vocabulary.yml and POLICY.md"}
+
+
+_UNDER: dict[str, type[BaseModel]] = {"matters": model.Matter, "parameters": _Parameters, "cases": model.Cases}
+"""Folder of a policy → what each file in it is."""
+
+
 def all_schemas() -> dict[str, str]:
     """File name → text, for every kind of file that has a schema."""
     contract = _schema(contracts.Contract, "A source contract (include/sources/<source>.yml)")
     _name_the_tables(contract)
-    district = _schema(districts.District, "A district (include/districts/<code>.yml)")
-    return {
-        name: json.dumps(schema, ensure_ascii=False, indent=2) + "\n"
-        for name, schema in (("contract.schema.json", contract), ("district.schema.json", district))
+    found = {
+        "contract.schema.json": contract,
+        "district.schema.json": _schema(districts.District, "A district (include/districts/<code>.yml)"),
     }
+    for path, kind in [*loader.SINGLE.values(), *((f"{folder}/<name>.yml", kind) for folder, kind in _UNDER.items())]:
+        found[of_policy(path)] = _schema(kind, f"{path} of a policy (include/policy/<document>)")
+    return {name: json.dumps(schema, ensure_ascii=False, indent=2) + "\n" for name, schema in found.items()}
+
+
+def of_policy(path: str) -> str:
+    """The schema of a policy's file, from its path within the policy.
+
+    >>> of_policy("rules/gates.yml"), of_policy("matters/funding.yml")
+    ('policy/rules.gates.schema.json', 'policy/matters.schema.json')
+    """
+    folder = path.rpartition("/")[0]
+    kind = folder if folder in _UNDER else path.removesuffix(".yml").replace("/", ".")
+    return f"policy/{kind}.schema.json"
 
 
 def write(include: Path) -> list[Path]:
@@ -39,18 +72,19 @@ def write(include: Path) -> list[Path]:
     folder.mkdir(exist_ok=True)
     files = []
     for name, text in all_schemas().items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, "utf-8")
         files.append(folder / name)
     return files
 
 
-def _schema(model: type[BaseModel], title: str) -> dict[str, Any]:
-    schema = model.model_json_schema(by_alias=True, mode="validation")
+def _schema(kind: type[BaseModel], title: str) -> dict[str, Any]:
+    schema = kind.model_json_schema(by_alias=True, mode="validation", schema_generator=_Policy)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = title
-    _describe(schema, model)
+    _describe(schema, kind)
     for name, part in schema.get("$defs", {}).items():
-        found = _models(model).get(name)
+        found = _models(kind).get(name)
         if found is not None:
             _describe(part, found)
     return schema
@@ -60,7 +94,7 @@ def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
     """Adds what the source says below each field."""
     said: dict[str, str] = {}
     for base in reversed(model.__mro__):
-        if issubclass(base, BaseModel) and base is not BaseModel:
+        if issubclass(base, BaseModel) and base is not BaseModel and not issubclass(base, RootModel):
             said |= _docstrings(base)
     for name, field in model.model_fields.items():
         part = schema.get("properties", {}).get(field.alias or name)
@@ -83,9 +117,12 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _models(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
-    module = inspect.getmodule(model)
+    modules = [inspect.getmodule(model), *((rules,) if model.__module__.startswith("chengxin.policy") else ())]
     return {
-        name: value for name, value in vars(module).items() if inspect.isclass(value) and issubclass(value, BaseModel)
+        name: value
+        for module in modules
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, BaseModel)
     }
 
 
