@@ -2,8 +2,8 @@
 
 What is gone through: the lake's rows (and the files of commits under way), the raw archive, rejected rows, stored
 messages, bodies of acts (those about the subject too, whatever they call it), data docs, logs, work files, the pages'
-desk; then the ledger's own file is written anew, since a database leaves what it deletes in its free pages. Nothing else
-writes meanwhile: the harvests' locks are held.
+desk; then the ledger's own file is written anew, since a database leaves what it deletes in its free pages. Nothing
+else writes meanwhile: the harvests' locks are held.
 
 A raw file is what a source sent, or it is nothing: it cannot lose one record, so a file that holds the subject goes as
 a whole. The facts of others that rest on it stay, and their explanation says that the file was erased. The same holds
