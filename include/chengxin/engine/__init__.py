@@ -223,8 +223,8 @@ def _canonical(value: ibis.expr.types.Value) -> ibis.expr.types.StringValue:
     if kind.is_array():
         # Lengths of the parts, then the parts: ["a", "b"] is not ["ab"].
         parts = value.map(lambda part: ibis.coalesce(_with_length(part), ibis.literal("-"))).join("")
-        # Nothing joined is nothing on DuckDB and null on Spark.
-        return value.notnull().ifelse(ibis.coalesce(parts, ""), ibis.null("string"))
+        # Nothing joined is nothing on DuckDB and null on Spark; and most lists are empty.
+        return (value.length() == 0).ifelse("", parts)
     if kind.is_date():
         return value.strftime("%Y-%m-%d")
     if kind.is_timestamp():
