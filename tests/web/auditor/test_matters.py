@@ -168,6 +168,10 @@ class TestDecision:
         assert "与意见不一致</span>" not in zjj.get(path).text
         assert zjj.post(f"{path}/decision", {**fields, "reason": "整改已核实"}, form_page=path).status_code == 303
         assert "与意见不一致</span>" in zjj.get(path).text
+        assert "后来另有决定" not in zjj.get(path).text
+        fields["decision"] = "RESTRICT"
+        assert zjj.post(f"{path}/decision", fields, form_page=path).status_code == 303
+        assert re.search("<strong>限制</strong>.*<strong>无异常</strong>.*后来另有决定", zjj.get(path).text, re.S)
 
     def test_advice_that_has_changed_is_not_decided_on(self, played: Played) -> None:
         zjj = played.site.as_("zjj")

@@ -117,6 +117,7 @@ class TestSubject:
         # 区住建局 is in charge of E and K, this subject is in C.
         page = played.site.as_("zjj").get(path).text
         assert "没有您可以查看的年报情况" in page
+        assert "未报送" not in page
 
     @pytest.mark.parametrize("login", ["zjj", "czj", "auditor"])
     def test_a_repaired_record_leaves_no_trace(self, played: Played, login: str) -> None:

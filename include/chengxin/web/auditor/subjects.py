@@ -68,7 +68,11 @@ def subject(
     # A department knows by code whom it deals with: its applicants, and whose annual report it looks after.
     own = who.role == "officer" and bool(view.advice or filings)
     code = (lambda uscc: uscc or "") if own else (lambda uscc: render.masked(uscc, who))
-    known = [event for event in _spoken_of(view.events.rows) if on is None or event.observed_on <= on]
+    known = [
+        event
+        for event in _spoken_of(view.events.rows)
+        if (on is None or event.observed_on <= on) and (filings or event.fact != "filing_status")
+    ]
     units = {each: unit.name for each, unit in here.district.departments.items()}
     context = {
         "subject": view.subject,
