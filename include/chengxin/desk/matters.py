@@ -22,7 +22,7 @@ from chengxin.desk.rows import (
 )
 from chengxin.desk.scope import LARGEST, Page, Paging, Scope
 from chengxin.desk.subjects import part, shown
-from chengxin.desk.tables import OUTCOMES, applicant, counter, event, finding, subject
+from chengxin.desk.tables import OUTCOMES, applicant, counter, event, finding, matter_count, subject
 from chengxin.desk.tables import advice as advices
 from chengxin.desk.tables import matter as matters_table
 
@@ -58,10 +58,9 @@ def matters(
         which: the filter.
         paging: which part.
     """
-    paging = paging or Paging()
-    wanted = [scope.matters(), *_wanted(which or Filter())]
-    sums = [func.coalesce(func.sum(matters_table.c[counter(outcome)]), 0) for outcome in OUTCOMES]
-    total, *numbers = connection.execute(select(func.count(), *sums).where(*wanted)).one()
+    paging, which = paging or Paging(), which or Filter()
+    wanted = [scope.matters(), *_wanted(which)]
+    total, decisions = _totals(connection, scope, which)
     rows = (
         select(matters_table)
         .where(*wanted)
@@ -70,7 +69,6 @@ def matters(
         .offset(paging.offset)
     )
     found = [_matter(row) for row in connection.execute(rows)]
-    decisions = {outcome: int(number) for outcome, number in zip(OUTCOMES, numbers, strict=True) if number}
     return MatterPage(Page(found, total, paging), decisions)
 
 
@@ -137,6 +135,22 @@ def advice_said(connection: Connection, scope: Scope, day: date, paging: Paging 
         .offset(paging.offset)
     )
     return Page([_advice(row) for row in connection.execute(rows)], total, paging)
+
+
+def _totals(connection: Connection, scope: Scope, which: Filter) -> tuple[int, dict[str, int]]:
+    """How many matters a filter leaves, and their applicants by outcome."""
+    said = {name: getattr(which, name) for name in ("department", "type", "state")}
+    if which == Filter(**said):
+        table: Any = matter_count
+        number: ColumnElement[Any] = func.coalesce(func.sum(matter_count.c.matters), 0)
+        wanted = [matter_count.c[name] == value for name, value in said.items() if value is not None]
+        if not scope.auditor:
+            wanted.append(matter_count.c.department == scope.department)
+    else:
+        table, number, wanted = matters_table, func.count(), [scope.matters(), *_wanted(which)]
+    sums = [func.coalesce(func.sum(table.c[counter(outcome)]), 0) for outcome in OUTCOMES]
+    total, *numbers = connection.execute(select(number, *sums).select_from(table).where(*wanted)).one()
+    return int(total), {outcome: int(n) for outcome, n in zip(OUTCOMES, numbers, strict=True) if n}
 
 
 def _wanted(which: Filter) -> list[ColumnElement[bool]]:
