@@ -83,6 +83,16 @@ def test_xcom_carries_ids_and_counts_only(played: Played) -> None:
     assert entries > 20
 
 
+def test_the_scheduler_imports_once_what_every_task_needs(played: Played) -> None:
+    children = played.day.airflow.group.children
+    mapped = {
+        name: (PROC / str(child.pid) / "maps").read_text() for name, child in children.items() if child.poll() is None
+    }
+    assert "duckdb" in mapped["scheduler"], "its tasks are forks that share it"
+    assert "pyspark" not in mapped["scheduler"]
+    assert "duckdb" not in mapped["dag-processor"], "DAG files import nothing heavy"
+
+
 def test_everything_listens_on_loopback_only(played: Played) -> None:
     group = played.day.airflow.group
     inodes = {
