@@ -2,6 +2,7 @@
 ## What it does
 Checks every applicant of every pending matter, and every subject's annual report, against the district's policy, on
 the facts that the lake holds as of the day. Writes findings, advice and filing statuses; only what changed is written.
+Who cannot have changed since the last check is not judged again; once a week all are, and the two are compared.
 Then brings the desk (what the pages show) up to date; mails do not wait for it.
 
 ## Who reads the result

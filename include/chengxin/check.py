@@ -2,62 +2,34 @@
 
 `run` is the stage: it reads the lake up to one point, judges every applicant of every pending matter and every
 subject's annual report at once, and appends what changed. The same facts under the same policy append nothing.
-`shadow` judges with a draft beside the adopted policy and writes nothing.
+What
+cannot have changed since the last check is carried over (`chengxin.carry`).
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any, get_args
 
 import ibis
 from sqlalchemy import func, select
 
-from chengxin import calendar, conclusions, contracts, districts, engine, freshness, linking, policy, rulebook
+from chengxin import calendar, carry, conclusions, contracts, districts, engine, freshness, linking, policy, rulebook
 from chengxin.conclusions import Changes
 from chengxin.districts import District
 from chengxin.engine import Connection
 from chengxin.errors import ConfigError
 from chengxin.freshness import Age
 from chengxin.ledger.models import CheckRun, Commit
-from chengxin.linking import Linked
+from chengxin.linking import Linked, Only
 from chengxin.policy import Policy, annual, compile
 from chengxin.policy.facts import Stale
 from chengxin.policy.vocabulary import GateEffect
 from chengxin.settings import House
 from chengxin.tables import ADVICE, FACTS, FILING_STATUS, FINDING
-
-
-@dataclass(frozen=True)
-class Shadow:
-    """What a draft policy would change on a day. `str()` is the text for a terminal."""
-
-    as_of: date
-    adopted: str
-    """Version of the adopted policy."""
-    draft: str
-    """Version of the draft."""
-    findings: Mapping[str, Mapping[str, int]]
-    """Rule → gained, lost, changed (another effect, reading, reason, clause or end)."""
-    advice: Mapping[str, int]
-    """`PASS → REVIEW` → applicants; unchanged outcomes are left out."""
-    filing: Mapping[str, int]
-    """`DUE → OVERDUE` → subjects."""
-    examples: Mapping[str, tuple[str, ...]]
-    """Rule → a few ids of the advice concerned."""
-
-    def __str__(self) -> str:
-        lines = [f"adopted {self.adopted[:12]}, draft {self.draft[:12]}, facts of {self.as_of}"]
-        for rule, counts in self.findings.items():
-            numbers = ", ".join(f"{n} {kind}" for kind, n in counts.items() if n)
-            lines.append(f"  rule {rule}: {numbers} (e.g. {', '.join(self.examples[rule])})")
-        lines += [f"  advice {change}: {n} applicants" for change, n in self.advice.items()]
-        lines += [f"  annual report {change}: {n} subjects" for change, n in self.filing.items()]
-        return "\n".join(lines if len(lines) > 1 else [*lines, "  no difference"])
 
 
 @dataclass(frozen=True)
@@ -74,16 +46,19 @@ class Judged:
         return {"finding": self.finding, "advice": self.advice, "filing_status": self.filing_status}
 
 
-def run(house: House, as_of: date) -> dict[str, Any]:
+def run(house: House, as_of: date, *, full: bool = False) -> dict[str, Any]:
     """Checks one day, and appends what changed.
 
     Args:
         house: where everything is; its clock stamps the ledger, and nothing else.
         as_of: the Beijing date to speak for.
+        full: judge all, even those whose conclusions could be carried over.
 
     Returns:
         `check_id`, `as_of`, `seq` (null: nothing had changed), `advice` (outcome → applicants), `filing` (status →
-        subjects), `findings` (rule → number), `changed` (table → new, changed, gone, restored), `stale` (sources).
+        subjects), `findings` (rule → number), `changed` (table → new, changed, gone, restored), `scope` (`full`: why
+        all were judged, or null; `applicants`, `subjects`: how many were; `unexpected`: rows that carrying over would
+        have got wrong, where that was compared on this day), `stale` (sources).
 
     Raises:
         ConfigError: the district's or the policy's files cannot be used.
@@ -95,22 +70,33 @@ def run(house: House, as_of: date) -> dict[str, Any]:
     connection = house.check_engine()
     point = linking.read_point(house)
     snapshots = {table.name: house.lake.snapshot_id(table.name) for table in FACTS}
-    linked = linking.link(house, connection, district, as_of, point)
     table = calendar.load_table(house.include_dir / "calendar.yml")
-    judged = judge(connection, rules, district, linked, stale_sources(house, ages), as_of, table)
-
-    later = _next_day_checked(house, as_of)
-    changed = _changes(house, connection, judged, as_of, later)
-    counts = {
-        "advice": _count(judged.advice, "decision"),
-        "filing": _count(judged.filing_status, "status"),
-        "findings": _count(judged.finding, "rule"),
-        "changed": {change.table: change.counts for change in changed},
+    book = rulebook.keep(house, district)
+    ground = carry.ground(connection)
+    base = carry.base(house, district, rules, ages, as_of, point, {**ground, "rulebook": book})
+    why = base.why or ("asked for" if full else None)
+    only = carry.touched(house, connection, district, rules, base, as_of, point) if base.holds else None
+    if base.run is not None and only is not None and why is None and carry.nobody(only):
+        came = _nothing(base.run)
+    else:
+        linked = linking.link(house, connection, district, as_of, point, None if why else only)
+        judged = judge(connection, rules, district, linked, stale_sources(house, ages), as_of, table)
+        some = None if only is None else _some(connection, only, linked)
+        came = _compare(house, connection, judged, linked, as_of, some, carried=why is None)
+    scope = {**came.size, "full": why, "unexpected": carry.alarm(base, as_of, came.unexpected)}
+    changed = [change for change in came.changes if change.total]
+    kept = {
+        **came.counts,
+        "scope": {
+            **scope,
+            "stands_on": ground,
+            "verified_on": (as_of if why and only is not None else base.verified_on or as_of).isoformat(),
+        },
     }
     seq, check_id = _write(
         house,
         connection,
-        [change for change in changed if change.total],
+        changed,
         CheckRun(
             district=district.code,
             as_of=as_of,
@@ -118,10 +104,10 @@ def run(house: House, as_of: date) -> dict[str, Any]:
             snapshots={name: str(snapshot) for name, snapshot in snapshots.items() if snapshot is not None},
             policy=rules.id,
             policy_version=rules.version,
-            rulebook=rulebook.keep(house, district),
+            rulebook=book,
             engine=f"{connection.name} {connection.version}",
             started_at=started,
-            counts={**counts, "unclosed": list(point.unclosed)} if point.unclosed else counts,
+            counts={**kept, "unclosed": list(point.unclosed)} if point.unclosed else kept,
             sources={
                 name: {
                     "observed_on": age.observed_on.isoformat() if age.observed_on else None,
@@ -133,41 +119,8 @@ def run(house: House, as_of: date) -> dict[str, Any]:
         ),
     )
     stale = [name for name, age in ages.items() if age.state != "fresh"]
-    return {"check_id": check_id, "as_of": as_of.isoformat(), "seq": seq, **counts, "stale": stale}
-
-
-def shadow(house: House, as_of: date, draft: Path) -> Shadow:
-    """Judges one day's facts with a draft beside the adopted policy. Nothing is written.
-
-    Args:
-        house: where everything is.
-        as_of: a day of the past, or today.
-        draft: the draft's folder.
-
-    Raises:
-        ConfigError: one of the two policies cannot be used.
-    """
-    district = load_district(house)
-    adopted = policy.load(house.include_dir / "policy" / district.policy, district)
-    drafted = policy.load(draft, district)
-    connection = house.check_engine()
-    stale = stale_sources(house, freshness.ages(house, as_of, district.sources))
-    table = calendar.load_table(house.include_dir / "calendar.yml")
-    linked = linking.link(house, connection, district, as_of, linking.read_point(house))
-    now, then = (
-        judge(connection, rules, district, linked, stale, as_of, table, name=name)
-        for name, rules in (("adopted", adopted), ("drafted", drafted))
-    )
-    findings, examples = _findings_differ(now.finding, then.finding)
-    return Shadow(
-        as_of=as_of,
-        adopted=adopted.version,
-        draft=drafted.version,
-        findings=findings,
-        advice=_differ(now.advice, then.advice, ["advice_id"], "decision"),
-        filing=_differ(now.filing_status, then.filing_status, ["uscc", "report_year"], "status"),
-        examples=examples,
-    )
+    told = {**kept, "scope": scope}
+    return {"check_id": check_id, "as_of": as_of.isoformat(), "seq": seq, **told, "stale": stale}
 
 
 def load_district(house: House) -> District:
@@ -331,58 +284,98 @@ def scope(name: str, as_of: date) -> dict[str, int]:
     return {"report_year": calendar.reported_year(as_of)} if name == "filing_status" else {}
 
 
-def _changes(house: House, connection: Connection, judged: Judged, as_of: date, later: date | None) -> list[Changes]:
-    return [
+Some = Mapping[str, Mapping[str, ibis.Table]]
+"""Conclusion table → the one column, and its values, by which those are known that a check is about."""
+
+
+def _some(connection: Connection, only: Only, linked: Linked) -> Some:
+    """What is said, and was said, of those that the check is about."""
+    ids = ibis.union(only.advice, only.of(linked.applicants).select("advice_id"), distinct=True)
+    ids = engine.keep(connection, "only_ids", ids)
+    return {"finding": {"advice_id": ids}, "advice": {"advice_id": ids}, "filing_status": {"uscc": only.subjects}}
+
+
+@dataclass(frozen=True)
+class _Came:
+    """What came out of a check, before it is written."""
+
+    changes: list[Changes]
+    counts: dict[str, Any]
+    """`advice`, `filing`, `findings`, `changed`: as `run` returns them."""
+    size: dict[str, int]
+    """`applicants`, `subjects`: how many were judged."""
+    unexpected: int | None = None
+
+
+def _nothing(last: CheckRun) -> _Came:
+    """Nobody was touched: all is as the last check left it."""
+    same = {name: last.counts[name] for name in ("advice", "filing", "findings")}
+    none = dict.fromkeys(("new", "changed", "gone", "restored"), 0)
+    return _Came([], {**same, "changed": dict.fromkeys(KEYS, none)}, {"applicants": 0, "subjects": 0})
+
+
+def _compare(
+    house: House,
+    connection: Connection,
+    judged: Judged,
+    linked: Linked,
+    as_of: date,
+    some: Some | None,
+    *,
+    carried: bool,
+) -> _Came:
+    """What was judged beside what the lake holds.
+
+    Args:
+        house: where the lake is.
+        connection: the engine.
+        judged: the conclusions.
+        linked: whom they are about.
+        as_of: the day.
+        some: those who were touched; None: that is not known.
+        carried: the conclusions are theirs alone, and all others' are carried over.
+    """
+    later = _next_day_checked(house, as_of)
+    about = some if carried else None
+    changes = [
         conclusions.changes(
             house, connection, name, as_of, rows,
             key=KEYS[name], hashed=hashed(name, rows), scope=scope(name, as_of), later=later,
+            only=about[name] if about else None,
         )
         for name, rows in judged.tables.items()
     ]  # fmt: skip
+    counts = {
+        word: _count(_all(house, connection, judged, name, as_of, about), column)
+        for word, name, column in (
+            ("advice", "advice", "decision"), ("filing", "filing_status", "status"), ("findings", "finding", "rule"),
+        )
+    }  # fmt: skip
+    size = {"applicants": linked.applicants, "subjects": linked.filings}
+    return _Came(
+        changes,
+        {**counts, "changed": {change.table: change.counts for change in changes}},
+        {word: int(rows.count().to_pyarrow().as_py()) for word, rows in size.items()},
+        None if some is None or carried else carry.outside(house, connection, changes, some, as_of),
+    )
+
+
+def _all(house: House, connection: Connection, judged: Judged, name: str, as_of: date, some: Some | None) -> ibis.Table:
+    """A day's conclusions: those judged, and those carried over."""
+    rows = judged.tables[name]
+    if some is None:
+        return rows
+    carried = conclusions.current(house, connection, name, as_of)
+    for column, value in scope(name, as_of).items():
+        carried = carried.filter(carried[column] == value)
+    for column, values in some[name].items():
+        carried = carried.anti_join(values, column)
+    return ibis.union(rows, carried.select(*rows.columns))
 
 
 def _count(rows: ibis.Table, column: str) -> dict[str, int]:
     counted = rows.group_by(column).agg(n=rows.count()).order_by(column).to_pyarrow().to_pylist()
     return {str(row[column]): int(row["n"]) for row in counted}
-
-
-def _findings_differ(now: ibis.Table, then: ibis.Table) -> tuple[dict[str, dict[str, int]], dict[str, tuple[str, ...]]]:
-    """Rule → gained, lost, changed; and rule → a few advice ids."""
-    key = ["advice_id", "rule", "evidence_source", "evidence_key"]
-
-    def told(rows: ibis.Table, name: str) -> ibis.Table:
-        rows = rows.mutate(
-            evidence_source=rows.evidence_source.fill_null(""),
-            evidence_key=rows.evidence_key.fill_null(""),
-            said=engine.row_hash(rows, ["reading", "clause", "effect", "reasons", "flags", "until"]),
-        )
-        return rows.group_by(key).agg(**{name: rows.said.collect().sort().join("")})
-
-    both = told(now, "adopted").outer_join(told(then, "drafted"), key)
-    both = both.select(
-        rule=both.rule.coalesce(both.rule_right),
-        advice_id=both.advice_id.coalesce(both.advice_id_right),
-        kind=ibis.cases(
-            (both.adopted.isnull(), "gained"),
-            (both.drafted.isnull(), "lost"),
-            (both.adopted != both.drafted, "changed"),
-            else_=ibis.null("string"),
-        ),
-    )
-    both = both.filter(both.kind.notnull())
-    counted = both.group_by("rule", "kind").agg(n=both.count(), ids=both.advice_id.collect(distinct=True).sort()[:3])
-    findings: dict[str, dict[str, int]] = {}
-    examples: dict[str, tuple[str, ...]] = {}
-    for row in counted.order_by("rule", "kind").to_pyarrow().to_pylist():
-        findings.setdefault(row["rule"], {"gained": 0, "lost": 0, "changed": 0})[row["kind"]] = int(row["n"])
-        examples[row["rule"]] = tuple(sorted({*examples.get(row["rule"], ()), *row["ids"]})[:3])
-    return findings, examples
-
-
-def _differ(now: ibis.Table, then: ibis.Table, key: Sequence[str], column: str) -> dict[str, int]:
-    both = now.select(*key, before=column).inner_join(then.select(*key, after=column), list(key))
-    both = both.filter(both.before != both.after)
-    return _count(both.select(change=both.before.concat(" → ", both.after)), "change")
 
 
 def _next_day_checked(house: House, as_of: date) -> date | None:
@@ -410,6 +403,7 @@ def _write(house: House, connection: Connection, changed: list[Changes], run: Ch
             closing = session.get_one(Commit, run.seq)
             closing.closed_at, closing.snapshots = house.clock(), snapshots
         run.finished_at = house.clock()
+        run.counts["scope"]["conclusions"] = carry.conclusions_read(house)
         session.add(run)
         session.flush()
         return run.seq, run.id

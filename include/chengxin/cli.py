@@ -102,12 +102,17 @@ def harvest(
 
 
 @app.command()
-def check(as_of: AsOf = None) -> None:
+def check(
+    as_of: AsOf = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Judge all, even those whose conclusions could be carried over")
+    ] = False,
+) -> None:
     """Check pending matters and annual reports against the policy."""
     from chengxin import check as stage
 
     house = House.from_environment()
-    _console().print(_counts(stage.run(house, _day(house, as_of))))
+    _console().print(_counts(stage.run(house, _day(house, as_of), full=full)))
 
 
 @app.command()

@@ -85,6 +85,7 @@ def changes(
     key: Sequence[str],
     hashed: Mapping[str, ibis.Value] | None = None,
     scope: Mapping[str, int] | None = None,
+    only: Mapping[str, ibis.Table] | None = None,
     later: date | None = None,
 ) -> Changes:
     """Compares conclusions with what the lake holds as of the day.
@@ -99,6 +100,7 @@ def changes(
         hashed: column → expression that stands for it in the hash, where the column itself would differ without a
             change (the age of a source that is still too old).
         scope: column → value: rows outside are no business of this check and are left alone.
+        only: column → table of one such column: the same, for rows whose value is not in it.
         later: the next day for which a check exists, if this is one of the past.
 
     Returns:
@@ -114,6 +116,8 @@ def changes(
     old = current(house, connection, name, day)
     for column, value in (scope or {}).items():
         old = old.filter(old[column] == value)
+    for column, some in (only or {}).items():
+        old = old.semi_join(some, column)
     old = engine.keep(connection, f"old_{name}", old.select("natural_key", *key, old_hash="row_hash"))
 
     met = new.left_join(old.select("natural_key", "old_hash"), "natural_key").drop("natural_key_right")

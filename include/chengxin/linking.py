@@ -51,6 +51,31 @@ class ReadPoint:
 
 
 @dataclass(frozen=True)
+class Only:
+    """What a check is about that does not judge all (`chengxin.carry`). Each is a table of one column."""
+
+    codes: ibis.Table
+    """`uscc`: applicants of these codes…"""
+    names: ibis.Table
+    """`name_key`: … or of exactly these names…"""
+    matters: ibis.Table
+    """`matter_id`: … or in these matters…"""
+    advice: ibis.Table
+    """`advice_id`: … or these."""
+    subjects: ibis.Table
+    """`uscc`: the subjects whose annual report is looked at."""
+
+    def of(self, applicants: ibis.Table) -> ibis.Table:
+        """Those of some applicants that it is about."""
+        return applicants.filter(
+            applicants.uscc.isin(self.codes.uscc)
+            | applicants.name_key.isin(self.names.name_key)
+            | applicants.matter_id.isin(self.matters.matter_id)
+            | applicants.advice_id.isin(self.advice.advice_id)
+        )
+
+
+@dataclass(frozen=True)
 class Linked:
     """The facts of a day."""
 
@@ -87,18 +112,36 @@ def views(
     }
 
 
-def link(house: House, connection: Connection, district: District, as_of: date, point: ReadPoint) -> Linked:
+def link(
+    house: House,
+    connection: Connection,
+    district: District,
+    as_of: date,
+    point: ReadPoint,
+    only: Only | None = None,
+) -> Linked:
     """Links the facts of a day to the applicants of the matters that are pending on it.
 
     The results are kept in the engine as temporary tables, since the policy reads them many times.
+
+    Args:
+        house: where the lake is.
+        connection: the engine.
+        district: which sources count.
+        as_of: the day.
+        point: how far is read.
+        only: some applicants and subjects; None: all.
     """
     known = views(house, connection, district.sources, as_of, point)
-    for name in CITED:
-        known[name] = engine.numbered(connection, name, known[name], "evidence_id")
     subjects = engine.keep(connection, "subjects", _one_each(known["subject"].filter(ibis._.uscc.notnull()), ["uscc"]))
     names = _unique_names(subjects)
     applicants = _applicants(known, subjects, names, district, as_of)
+    if only is not None:
+        applicants = only.of(applicants)
     applicants = engine.numbered(connection, "applicants", applicants, "applicant_id")
+    for name in CITED:
+        rows = known[name] if only is None else _of_some(known[name], applicants)
+        known[name] = engine.numbered(connection, name, rows, "evidence_id")
     reports = _credit_reports(connection, known, names if "credit_report" in district.resolve_names else None)
     reports = engine.keep(connection, "credit_reports", _with_filing(reports, known["agency"], as_of))
     consents = engine.keep(connection, "consents", _live(known["consent"], as_of))
@@ -117,7 +160,16 @@ def link(house: House, connection: Connection, district: District, as_of: date, 
         entries=linked_entries,
     )  # fmt: skip
     evidence = _evidence({name: known[name] for name in CITED})
+    if only is not None:
+        subjects = subjects.filter(subjects.uscc.isin(only.subjects.uscc))
     return Linked(applicants, facts, evidence, _filings(known, subjects, as_of))
+
+
+def _of_some(facts: ibis.Table, applicants: ibis.Table) -> ibis.Table:
+    """The facts that can be linked to some applicants: of their codes, handed in by them, or without a code."""
+    codes = applicants.filter(applicants.uscc.notnull()).select("uscc").distinct()
+    theirs = facts.uscc.isnull() | facts.uscc.isin(codes.uscc)
+    return facts.filter(theirs | facts.handed_in_by.isin(codes.uscc) if "handed_in_by" in facts.columns else theirs)
 
 
 def short_id(rows: ibis.Table, columns: Sequence[str]) -> ibis.Value:

@@ -28,7 +28,7 @@ from chengxin.ledger.acts import Act, ActBody
 from chengxin.settings import House
 
 if TYPE_CHECKING:
-    from chengxin.check import Shadow
+    from chengxin.shadow import Shadow
 
 KIND = "policy.adopted"
 
@@ -51,7 +51,7 @@ def adopt(house: House, difference: Shadow, draft: Path, actor: str, reason: str
 
     Args:
         house: where everything is.
-        difference: what the draft changes, as `check.shadow` found it and the actor has seen it.
+        difference: what the draft changes, as `shadow.shadow` found it and the actor has seen it.
         draft: the folder of the version that is adopted.
         actor: who adopts it.
         reason: why, e.g. the number of the document that orders it.
@@ -125,11 +125,11 @@ def compare(house: House, draft: Path, as_of: date, reason: str) -> Shadow:
     Raises:
         ConfigError: no reason was given, which is asked for first; or one of the two policies cannot be used.
     """
-    from chengxin import check
+    from chengxin import shadow
 
     if not reason.strip():
         raise ConfigError("an adoption needs a reason", where="policy adopt", remedy="say why: --reason")
-    return check.shadow(house, as_of, draft)
+    return shadow.shadow(house, as_of, draft)
 
 
 def _district(house: House) -> District:

@@ -20,11 +20,11 @@ def diff(
     ] = None,
 ) -> None:
     """Judge a day's facts with a draft beside the adopted policy: findings gained, lost, changed, by rule."""
-    from chengxin import check
+    from chengxin import shadow
 
     house = House.from_environment()
     day = as_of.date() if as_of else beijing_date(house.clock())
-    typer.echo(str(check.shadow(house, day, draft)))
+    typer.echo(str(shadow.shadow(house, day, draft)))
 
 
 def adopt(

@@ -172,6 +172,8 @@ def _faults(
         if harvest.state == "published"
         for said in _alarms(harvest.detail.get("alarms", {}))
     ]
+    if check and (wrong := check.counts.get("scope", {}).get("unexpected")):
+        faults.append(f"每周全量核查与增量结果不一致：{wrong}行，已按全量更正；请将核查编号{check.id}报告维护方")
     old = [source for source in today.sources if source.state in ("stale", "missing")]
     if old:
         shown = [
