@@ -74,6 +74,8 @@ bench: setup ## benchmarks with their peers in the same run; writes benchmarks/R
 	@$(BIN)/python benchmarks/warn.py $(BENCH)
 	@$(BIN)/python benchmarks/pages.py
 	@$(BIN)/python benchmarks/check.py $(BENCH)
+	@$(BIN)/python benchmarks/growth.py $(BENCH)
+	@$(BIN)/python benchmarks/memory.py $(BENCH)
 
 .PHONY: docs
 docs: setup ## write the generated pages (DAGS, POLICY, DATA)

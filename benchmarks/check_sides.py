@@ -78,6 +78,21 @@ def ours(folder: str, out: str, memory_limit: str | None = None) -> Work:
     return lambda: once(there, Path(out))
 
 
+def stage(folder: str, memory_limit: str) -> Work:
+    """The whole stage on a fresh lake: linking, judging, comparing, writing into the lake."""
+    from dataclasses import replace
+
+    from chengxin import check
+
+    house = replace(check_facts.house(folder), memory_limit=memory_limit)
+
+    def run() -> tuple[int, dict[str, Any]]:
+        counts = check.run(house, check_facts.DAY)
+        return sum(counts["advice"].values()), {}
+
+    return run
+
+
 def pandas(folder: str, out: str) -> Work:
     """The same by hand in pandas (`check_pandas.py`)."""
     import check_pandas
