@@ -162,7 +162,7 @@ class TestSubject:
 
 def test_every_label_has_its_english() -> None:
     from chengxin.web.auditor import advice, deciding, facts, lookups, outcomes
-    from chengxin.web.auditor.words import english
+    from chengxin.web.auditor.words import FOLDER, english
     from tests.conftest import ROOT
 
     from chengxin import policy  # isort: skip
@@ -175,4 +175,7 @@ def test_every_label_has_its_english() -> None:
         deciding.GONE, *advice.MISSING.values(), advice.NOT_KEPT, advice.NOT_SHOWN, *lookups.USUAL,
         *vocabulary.reasons.values(), *vocabulary.effects.values(), *vocabulary.flags.values(),
     }  # fmt: skip
+    # Within attributes templates write t('…').
+    for file in (FOLDER.parent / "templates").glob("*.j2"):
+        labels |= set(re.findall(r"""\bt\('([^']*[\u4e00-\u9fff：，；、][^']*)'""", file.read_text("utf-8")))
     assert labels - set(known) == set()
