@@ -8,7 +8,7 @@ import io
 from typing import Any
 
 import pyarrow.csv as pa_csv
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Connection, MetaData, Table, text
 
 from chengxin.desk.fill import Part
 from chengxin.engine import DuckDB
@@ -52,8 +52,12 @@ def _delete(connection: Connection, lake: DuckDB, part: Part) -> None:
     # A condition on thousands of values is no statement; a table of them is.
     connection.execute(text("DROP TABLE IF EXISTS desk_made_anew"))
     connection.execute(text(f"CREATE TEMPORARY TABLE desk_made_anew (made {kind})"))
-    names = Table("desk_made_anew", part.target.metadata.__class__())
-    insert(connection, lake, names, f"SELECT {part.column} AS made FROM ({part.keys}) WHERE {part.column} IS NOT NULL")
+    insert(
+        connection,
+        lake,
+        Table("desk_made_anew", MetaData()),
+        f"SELECT {part.column} AS made FROM ({part.keys}) WHERE {part.column} IS NOT NULL",
+    )
     connection.execute(
         text(f'DELETE FROM "{part.target.name}" WHERE {part.column} IN (SELECT made FROM desk_made_anew)')
     )

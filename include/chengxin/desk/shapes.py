@@ -24,7 +24,7 @@ REGISTERED = f"""
 """`matching`: which keys; nothing for all."""
 
 SUBJECT = """
-    SELECT number_of(ref) AS subject_id, *, FROM (
+    SELECT number_of(ref) AS subject_id, * FROM (
         SELECT ref_of('subject', uscc) AS ref, uscc, true AS registered, name, name_key, kind, state, established,
             revoked_on, deregistered_on, area_code, coalesce(street, '') AS street, industry, capital, gone,
             observed_on, seq
