@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,21 @@ def test_no_or_several_districts_ask_for_a_choice(tmp_path: Path, codes: tuple[s
 def test_an_unknown_mode_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="production, sandbox, rehearsal"):
         House.from_environment({"CHENGXIN_ROOT": str(tmp_path), "CHENGXIN_DISTRICT": "x", "CHENGXIN_MODE": "live"})
+
+
+def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="duckdb, spark"):
+        House.from_environment({"CHENGXIN_ROOT": str(tmp_path), "CHENGXIN_DISTRICT": "x", "CHENGXIN_ENGINE": "pandas"})
+
+
+def test_spark_that_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    for name in [name for name in sys.modules if name == "chengxin.engine.spark" or name.startswith("pyspark.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr("chengxin.engine.spark", raising=False)
+    told = {"CHENGXIN_DISTRICT": "x", "CHENGXIN_VAR": str(tmp_path), "CHENGXIN_ENGINE": "spark"}
+    with pytest.raises(ConfigError, match=r"chengxin\[spark\]"):
+        House.from_environment(told).check_engine()
 
 
 def test_everything_written_lies_under_var(tmp_path: Path) -> None:

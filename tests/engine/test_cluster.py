@@ -57,7 +57,7 @@ def _watch(house: House, seen: set[int], killed: list[int], over: threading.Even
     while not over.wait(0.1):
         now = _executors()
         seen |= now
-        kept = list((house.var / "spill").glob("spark-*/*/_SUCCESS"))
+        kept = list((house.var / "spill").glob("spark-*/kept-*/*/_SUCCESS"))
         if now and len(kept) >= 3 and not killed:
             killed.append(min(now))
             os.kill(killed[0], signal.SIGKILL)

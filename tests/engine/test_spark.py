@@ -6,7 +6,11 @@ lake; and the hash of each row that Spark wrote is worked out again from its fil
 
 from __future__ import annotations
 
+import gc
+import os
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chengxin import check, engine, replay
+from chengxin.errors import ConfigError
 from chengxin.ledger.models import CheckRun
 from chengxin.policy import Policy, cases, load
 from chengxin.settings import House
@@ -104,6 +109,48 @@ def change(lake: FactLake) -> None:
     lake.put("list_entry", TUESDAY, entries[:2], "blacklists", gone=True)
     lake.put("matter", TUESDAY, lake.rows("matter", MONDAY)[:2], gone=True)
     lake.fresh(TUESDAY)
+
+
+def test_what_a_killed_check_left_is_removed_and_no_other(spark: engine.Connection, tmp_path: Path) -> None:
+    house = House(root=ROOT, var=tmp_path / "var", district="370112", clock=lambda: NOW, threads=2, checks_on="spark")
+    spill = tmp_path / "var" / "spill"
+    (spill / "spark-dead" / "kept-1").mkdir(parents=True)
+    (spill / "spark-dead.lock").touch()
+    living = house.check_engine()
+    assert not list(spill.glob("spark-dead*"))
+    kept = engine.keep(living, "kept", ibis.memtable(pa.table({"n": [1]})))
+    other = house.check_engine()
+    assert living.to_pyarrow(kept.count()).as_py() == 1
+    assert len(list(spill.glob("spark-*/kept-*"))) == 2
+    del living, kept, other
+    gc.collect()
+    assert not list(spill.glob("spark-*/kept-*"))
+
+
+def test_without_java_it_says_what_to_do(tmp_path: Path) -> None:
+    told = {
+        **os.environ, "JAVA_HOME": str(tmp_path), "CHENGXIN_ENGINE": "spark", "CHENGXIN_VAR": str(tmp_path / "var"),
+        "CHENGXIN_DISTRICT": "370112",
+    }  # fmt: skip
+    code = "from chengxin.settings import House; House.from_environment().check_engine()"
+    ended = subprocess.run([sys.executable, "-c", code], env=told, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "ConfigError: Spark does not start" in ended.stderr
+    assert "Java 17" in ended.stderr
+
+
+@pytest.mark.parametrize(("size", "mebibytes"), [("4GB", 3814), ("4GiB", 4096), (" 512mib ", 512), ("1.5 GiB", 1536)])
+def test_memory_is_said_as_duckdb_says_it(size: str, mebibytes: int) -> None:
+    from chengxin.engine.spark import heap
+
+    assert heap(size) == mebibytes
+
+
+def test_a_memory_that_is_none_is_refused() -> None:
+    from chengxin.engine.spark import heap
+
+    with pytest.raises(ConfigError, match="CHENGXIN_MEMORY_LIMIT"):
+        heap("plenty")
 
 
 def alike(house: House, on: date) -> None:

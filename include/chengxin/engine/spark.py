@@ -6,7 +6,9 @@ Parquet in a folder that every executor must reach, as it must reach the lake. `
 
 from __future__ import annotations
 
+import atexit
 import fcntl
+import functools
 import os
 import re
 import shutil
@@ -92,16 +94,18 @@ def connect(
     """
     master = master or f"local[{threads or '*'}]"
     settings = {**_ALWAYS, "spark.master": master}
+    scratch = _scratch(spill)
     if master.startswith("local"):
-        settings |= {**_ALONE, "spark.local.dir": str(spill)}
+        settings |= {**_ALONE, "spark.local.dir": str(scratch)}
         if memory_limit:
-            settings["spark.driver.memory"] = f"{_mebibytes(memory_limit)}m"
+            settings["spark.driver.memory"] = f"{heap(memory_limit)}m"
     session = _session(settings, master)
     connection = SparkBackend()
     connection.register_options()
     # ibis sets UTC on every session unless told otherwise.
     connection.do_connect(session, **{name: value for name, value in _ALWAYS.items() if name.startswith("spark.sql")})
-    connection.scratch = _scratch(connection, spill)
+    connection.scratch = Path(tempfile.mkdtemp(prefix="kept-", dir=scratch))
+    weakref.finalize(connection, shutil.rmtree, connection.scratch, ignore_errors=True)
     return connection
 
 
@@ -164,8 +168,9 @@ def _session(settings: Mapping[str, str], master: str) -> SparkSession:
         ) from reason
 
 
-def _scratch(connection: SparkBackend, spill: Path) -> Path:
-    """A folder of this connection's own. It goes with it; what a killed process left goes now."""
+@functools.cache
+def _scratch(spill: Path) -> Path:
+    """A folder of this process's own. It goes with the process; what a killed one left goes now."""
     for left in spill.glob("spark-*.lock"):
         with left.open("w") as lock:
             if _locked(lock):
@@ -178,7 +183,7 @@ def _scratch(connection: SparkBackend, spill: Path) -> Path:
     mark = Path(name).rename(Path(name).with_suffix(".lock"))
     folder = mark.with_suffix("")
     folder.mkdir()
-    weakref.finalize(connection, _forget, folder, mark, lock)
+    atexit.register(_forget, folder, mark, lock)
     return folder
 
 
@@ -196,7 +201,12 @@ def _forget(folder: Path, mark: Path, lock: TextIO) -> None:
     lock.close()
 
 
-def _mebibytes(size: str) -> int:
+def heap(size: str) -> int:
+    """A size as DuckDB takes it (`4GB`, `512MiB`), in MiB.
+
+    Raises:
+        ConfigError: no such size.
+    """
     found = re.fullmatch(r"\s*([\d.]+)\s*([KMGT]I?B)\s*", size.upper())
     if found is None:
         raise ConfigError(
