@@ -161,20 +161,26 @@ class TestSubject:
 
 
 def test_every_label_has_its_english() -> None:
+    from chengxin import policy
+    from chengxin.districts import load
+    from chengxin.settings import House
+    from chengxin.warn import words
     from chengxin.web.auditor import advice, deciding, facts, lookups, outcomes
     from chengxin.web.auditor.words import FOLDER, english
     from tests.conftest import ROOT
 
-    from chengxin import policy  # isort: skip
-
     known = english()
-    vocabulary = policy.load(ROOT / "include" / "policy" / "licheng-2020-2").words
+    document = policy.load(ROOT / "include" / "policy" / "licheng-2020-2")
+    vocabulary = document.words
     labels = {
         *facts.TABLES.values(), *facts.FIELDS.values(), *outcomes.READINGS.values(), *outcomes.PROBLEMS.values(),
         *outcomes.WEIGHED.values(), *outcomes.SETTLED.values(), *deciding.UNFINISHED.values(), deciding.MOVED,
         deciding.GONE, *advice.MISSING.values(), advice.NOT_KEPT, advice.NOT_SHOWN, *lookups.USUAL,
         *vocabulary.reasons.values(), *vocabulary.effects.values(), *vocabulary.flags.values(),
     }  # fmt: skip
+    district = load(ROOT / "include" / "districts" / "370112.yml")
+    house = House(root=ROOT, var=ROOT / "var", district="370112")
+    labels |= {outcome.do for outcome in words.load(house, district).mail.outcomes.values()} | set(document.matters)
     # Within attributes templates write t('…').
     for file in (FOLDER.parent / "templates").glob("*.j2"):
         labels |= set(re.findall(r"""\bt\('([^']*[\u4e00-\u9fff：，；、][^']*)'""", file.read_text("utf-8")))
