@@ -27,7 +27,7 @@ from chengxin.errors import BoundError, ChengxinError, DriftError, SumError
 from chengxin.ledger.models import Commit, Harvest, RawObject
 from chengxin.settings import House
 
-CHUNK = 50_000
+CHUNK = 25_000
 """Source records normalised at a time: what bounds memory."""
 RESUME_WITHIN = timedelta(hours=12)
 """A half-finished fetch older than this is not gone on with: its first pages tell of another time than its last."""

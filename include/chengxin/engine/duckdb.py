@@ -71,7 +71,7 @@ def copy(connection: Backend, rows: ibis.Table, file: Path, *, threads: int | No
         threads: how many threads write; None: as many as the engine has.
     """
     with _threads(connection, threads):
-        connection.to_parquet(rows, file, COMPRESSION="zstd", ROW_GROUP_SIZE=ROW_GROUP)
+        connection.to_parquet(rows, file, COMPRESSION="zstd", COMPRESSION_LEVEL=1, ROW_GROUP_SIZE=ROW_GROUP)
     return int(pq.read_metadata(file).num_rows)
 
 
