@@ -39,7 +39,7 @@ from tests.test_row_hash import NULLS, ROW, SCHEMA
 pytestmark = pytest.mark.services
 
 MONDAY = test_check.TODAY
-TUESDAY = MONDAY + timedelta(days=1)
+TUESDAY, WEDNESDAY = MONDAY + timedelta(days=1), MONDAY + timedelta(days=2)
 
 
 def test_hashes_are_equal(spark: engine.Connection) -> None:
@@ -89,16 +89,28 @@ def test_a_whole_day_is_the_same(played: by_hand.ByHand) -> None:
     alike(house, AS_OF)
 
 
-def test_a_day_of_changes_is_the_same(spark: engine.Connection, tmp_path: Path) -> None:
+def test_days_of_changes_are_the_same(spark: engine.Connection, tmp_path: Path) -> None:
     house = House(root=ROOT, var=tmp_path / "var", district="370112", clock=lambda: NOW, threads=2)
     lake = test_check.publish(house, test_check.situations())
     assert check.run(house, MONDAY)["seq"] is not None
+    on_spark = replace(house, checks_on="spark")
+
+    # Another engine: all are judged, and what DuckDB wrote is compared with.
     change(lake)
-    changed = check.run(replace(house, checks_on="spark"), TUESDAY)["changed"]
-    assert all(changed["advice"][kind] > 0 for kind in ("changed", "gone"))
-    assert changed["finding"]["new"] > 0
-    as_written(house)
+    tuesday = check.run(on_spark, TUESDAY)
+    assert "engine" in tuesday["scope"]["full"]
+    assert all(tuesday["changed"]["advice"][kind] > 0 for kind in ("changed", "gone"))
     alike(house, TUESDAY)
+
+    # The same engine again: only those are judged whom something can have changed for.
+    lake.put("credit_record", WEDNESDAY, lake.rows("credit_record", TUESDAY)[3:5], gone=True)
+    lake.fresh(WEDNESDAY)
+    wednesday = check.run(on_spark, WEDNESDAY)
+    assert wednesday["scope"]["full"] is None
+    assert 0 < wednesday["scope"]["applicants"] < tuesday["scope"]["applicants"]
+    assert wednesday["seq"] is not None
+    alike(house, WEDNESDAY)
+    as_written(house)
 
 
 def change(lake: FactLake) -> None:
