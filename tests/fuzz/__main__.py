@@ -11,6 +11,7 @@ with atheris.instrument_imports(include=["chengxin.readers", "openpyxl"]):
     import chengxin.readers.json_text
     import chengxin.readers.packed
     import chengxin.readers.printed
+    import chengxin.readers.regular
     import chengxin.readers.sheet
     import chengxin.readers.xml_text  # noqa: F401 - readers are imported when needed, which is too late here
 

@@ -14,14 +14,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import openpyxl
 import pyarrow as pa
 
 from chengxin import contracts, readers
 from chengxin.contracts import Contract, FilesRead
 from chengxin.errors import ChengxinError
-from chengxin.readers import pdf_child, printed
+from chengxin.readers import pdf_child, printed, regular
 from chengxin.readers.raw import Raw
+from chengxin.readers.rows import from_records
 from chengxin.sandbox import print_reports
 
 FOUND = Path(__file__).parent / "found"
@@ -35,7 +37,9 @@ READS: dict[str, dict[str, Any]] = {
     "xlsx": {"format": "xlsx", "header_row": 2},
     "zip": {"format": "csv", "members": "*.csv"},
     "pdf": {"format": "pdf"},
+    "page": {},
 }
+"""Kind → how the contract reads it. `page`: the records of one page of an API, all of which look alike."""
 
 
 def check(kind: str, data: bytes) -> int | None:
@@ -46,6 +50,8 @@ def check(kind: str, data: bytes) -> int | None:
     """
     if kind == "pdf":
         return _check_pdf(data)
+    if kind == "page":
+        return _check_page(data)
     contract = _contract(kind)
     assert isinstance(contract.read, FilesRead)
     pieces = [data[start : start + 4096] for start in range(0, len(data), 4096)]
@@ -82,6 +88,23 @@ def _check_pdf(data: bytes) -> int | None:
         return None
     assert set(found) == {*_contract("pdf").columns, *_contract("pdf").children}
     return 1
+
+
+def _check_page(data: bytes) -> int | None:
+    """What is cut out by the places of the quotation marks is what a reader of every value finds."""
+    try:
+        listed = msgspec.json.decode(data, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return None
+    found = regular.columns(listed, ("代码", "名称", "a", "b"))
+    if found is None:
+        return None
+    whole = from_records(msgspec.json.Decoder(float_hook=str).decode(data), "0" * 64, "fuzz")
+    assert set(found) == set(whole.schema.names) - set(readers.OWN_COLUMNS)
+    for name, column in found.items():
+        column.validate(full=True)
+        assert column.to_pylist() == whole.column(name).to_pylist(), name
+    return len(whole)
 
 
 @cache
@@ -134,6 +157,8 @@ def seed(kind: str) -> bytes:
                 for name in packed.namelist():
                     stored.writestr(name, packed.read(name))
             return plain.getvalue()
+        case "page":
+            return '[{"代码":"1","名称":"\\\\N","a":1.50,"b":null},{"代码":"","名称":"\\"","a":true,"b":-7}]'.encode()
         case _:
             item = ["示例罚字1号", "行政处罚", "一般", "区住建局", "2025-09-01", ""]
             return print_reports.page({"报告编号": "XBP1", "报告日期": "2026-06-01"}, [item])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 import zipfile
@@ -44,7 +45,7 @@ def damaged(draw: st.DrawFn, kind: str) -> bytes:
 @pytest.mark.parametrize("kind", harness.READS)
 def test_sound_files_are_read(kind: str) -> None:
     assert harness.check(kind, harness.seed(kind)) == {"csv": 4, "gb18030": 4, "json": 2, "xml": 2, "zip": 5}.get(
-        kind, 2 if kind == "xlsx" else 1
+        kind, 2 if kind in ("xlsx", "page") else 1
     )
 
 
@@ -91,6 +92,7 @@ def test_coverage_guided(kind: str, tmp_path: Path) -> None:
         "-max_len=20000",
         "-rss_limit_mb=3072",
         "-timeout=20",
+        "-print_final_stats=1",
         f"-artifact_prefix={tmp_path}/",
     ]
     done = subprocess.run(
@@ -98,3 +100,6 @@ def test_coverage_guided(kind: str, tmp_path: Path) -> None:
         cwd=ROOT, capture_output=True, timeout=600, check=False, text=True, errors="replace",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
+    tried = re.search(r"number_of_executed_units:\s*(\d+)", done.stderr)
+    assert tried
+    print(f"{kind}: {int(tried[1]):,} inputs")

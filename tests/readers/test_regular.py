@@ -124,6 +124,7 @@ def json_value(value: Any) -> str | None:
         b'[{"a\\n":1}]',
         b'[{"a":"\\u0000"}]',
         b'[{"a":"\xff"}]',
+        b'[{"a":"\\\\N\xff"}]',
         b'[{"other":"x"}]',
     ],
 )

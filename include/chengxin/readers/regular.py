@@ -83,11 +83,11 @@ def columns(listed: msgspec.Raw, headings: Sequence[str]) -> dict[str, pa.Array]
     if values is None:
         return None
     place = {key: number for number, key in enumerate(keys)}
-    found = {heading: _column(values, place[heading], len(keys)) for heading in headings if heading in place}
     try:
+        found = {heading: _column(values, place[heading], len(keys)) for heading in headings if heading in place}
         for column in found.values():
             column.validate(full=True)
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, UnicodeDecodeError):
         return None  # not UTF-8
     return found
 
