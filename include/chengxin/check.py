@@ -173,9 +173,7 @@ def judge(
         table: the operator's working days.
         name: prefix of the temporary tables.
     """
-    advised = compile.advise(rules, linked.facts, stale, functools.partial(engine.keep, connection))
-    finding = _findings(advised.findings, linked)
-    advice = _advice(advised.advice, linked.applicants, rules, district)
+    finding, advice = matters(connection, rules, district, linked, stale)
     filing = _filings(rules, linked, as_of, table)
     return Judged(
         *[
@@ -184,6 +182,14 @@ def judge(
             if (columns := [column.name for column in table.columns])
         ]
     )
+
+
+def matters(
+    connection: Connection, rules: Policy, district: District, linked: Linked, stale: Mapping[str, Stale]
+) -> tuple[ibis.Table, ibis.Table]:
+    """What a policy says about the applicants of a day's matters: findings and advice, lazily."""
+    advised = compile.advise(rules, linked.facts, stale, functools.partial(engine.keep, connection))
+    return _findings(advised.findings, linked), _advice(advised.advice, linked.applicants, rules, district)
 
 
 def _findings(found: ibis.Table, linked: Linked) -> ibis.Table:

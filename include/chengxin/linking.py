@@ -36,8 +36,25 @@ REPORT_ITEM = "信用报告"
 
 ID_LENGTH = 20
 
-CITED = ("credit_report", "credit_record", "list_entry")
-"""The fact tables whose rows are evidence."""
+SUBJECT = (
+    "uscc", "name", "name_key", "kind", "state", "established", "deregistered_on", "revoked_on", "area_code",
+    "industry",
+)  # fmt: skip
+"""The columns of a subject that are read."""
+
+_PLACE = ("source", "natural_key", "observed_on", "seq", "raw_sha256", "raw_row")
+CITED: Mapping[str, tuple[str, ...]] = {
+    "credit_report": (
+        "uscc", "subject_name", "agency_uscc", "issue_date", "valid_to", "scale", "grade", "matter_id", "handed_in_by",
+        *_PLACE,
+    ),
+    "credit_record": (
+        "uscc", "record_no", "identified_on", "rectified_confirmed_on", "repaired_on", "expires_on", "in_report",
+        *_PLACE,
+    ),
+    "list_entry": ("uscc", "list", "name_key", "listed_on", "removed_on", "expires_on", *_PLACE),
+}  # fmt: skip
+"""The fact tables whose rows are evidence, and the columns that linking and findings read."""
 
 
 @dataclass(frozen=True)
@@ -133,15 +150,16 @@ def link(
         only: some applicants and subjects; None: all.
     """
     known = views(house, connection, district.sources, as_of, point)
-    subjects = engine.keep(connection, "subjects", _one_each(known["subject"].filter(ibis._.uscc.notnull()), ["uscc"]))
+    subjects = known["subject"].filter(ibis._.uscc.notnull()).select(*SUBJECT, *_PLACE)
+    subjects = engine.keep(connection, "subjects", _one_each(subjects, ["uscc"]).select(*SUBJECT))
     names = _unique_names(subjects)
     applicants = _applicants(known, subjects, names, district, as_of)
     if only is not None:
         applicants = only.of(applicants)
     applicants = engine.numbered(connection, "applicants", applicants, "applicant_id")
-    for name in CITED:
+    for name, columns in CITED.items():
         rows = known[name] if only is None else _of_some(known[name], applicants)
-        known[name] = engine.numbered(connection, name, rows, "evidence_id")
+        known[name] = engine.numbered(connection, name, rows.select(*columns), "evidence_id")
     reports = _credit_reports(connection, known, names if "credit_report" in district.resolve_names else None)
     reports = engine.keep(connection, "credit_reports", _with_filing(reports, known["agency"], as_of))
     consents = engine.keep(connection, "consents", _live(known["consent"], as_of))
@@ -269,7 +287,7 @@ def _live(consents: ibis.Table, as_of: date) -> ibis.Table:
         consents.withdrawn_on.isnull() | (consents.withdrawn_on > day),
         consents.expires_on.isnull() | (consents.expires_on >= day),
     )
-    return live.select("uscc", "matter_id", "recipient").distinct()
+    return live.select("uscc", "matter_id", "recipient")
 
 
 def _reports(reports: ibis.Table, live: ibis.Table, applicants: ibis.Table) -> ibis.Table:
