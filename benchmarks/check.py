@@ -6,16 +6,16 @@ All start from the Parquet files of the same lake and end with a Parquet file of
 of the day, linking, the whole policy in both readings, with reasons, clauses, ends, parameters and the place of every
 piece of evidence.
 
-- ours: what a check does (`linking.link`, `check.judge`);
+- ours: what a check does (`linking.link`, `check.matters`);
 - pandas: the same by hand, as a good pandas user would write it (`check_pandas.py`); both results are compared column
   by column, and the run ends where one cell differs;
 - zen: zen-engine with the policy as a decision graph (`check_zen.py`), one applicant at a time: outcomes, ends and
   reasons of a sample, equal to ours; linking, reading and writing are not on its clock;
 - floor: reading the same columns, and writing the same rows from memory, with no join and no rule.
 
-Imports and a first run on a small lake are outside the clock; the sides take turns and medians count. The last line is
-one JSON object: `vs_pandas` (pandas over ours), `vs_zen` (zen per applicant over ours per applicant), `vs_floor` (ours
-over the floor).
+All write zstd at level 1, which is pyarrow's default. Imports and a first run on a small lake are outside the
+clock; the sides take turns and medians count. The last line is one JSON object: `vs_pandas` (pandas over ours),
+`vs_zen` (zen per applicant over ours per applicant), `vs_floor` (ours over the floor).
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ NO_END = 99999999
 RANK_STEP = 100000000
 """Outcome and end in one number: rank x this + day number. Its maximum is the most severe outcome's latest end."""
 
-EMPTY = ibis.literal([], type="array<string>")
+# A bare [] has no type on DuckDB, and would be written to a file as a list of nulls.
+EMPTY = ibis.coalesce(ibis.null("array<string>"), ibis.literal([], type="array<string>"))
 
 
 @ibis.udf.agg.builtin  # type: ignore[untyped-decorator]
