@@ -86,26 +86,29 @@ def watched(place: Path, name: str, master: str, cores: list[int], limit: float)
     Raises:
         SystemExit: it failed, or took more than the limit.
     """
-    process = subprocess.Popen(
-        [sys.executable, __file__, "--check", str(place), name, master, str(len(cores))],
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
-    )
-    peak, cpu = 0.0, 0.0
-    try:
-        while process.poll() is None:
-            now = list(family(process.pid))
-            peak, cpu = max(peak, sum(size for size, _ in now)), max(cpu, sum(spent for _, spent in now))
-            if peak > limit * 1024:
-                raise SystemExit(f"{name} took {peak:,.0f} MiB; {limit * 1024:,.0f} were allowed")
-            time.sleep(0.5)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode or process.stdout is None:
-        raise SystemExit(f"{name} ended with status {process.returncode}")
-    said = json.loads(process.stdout.read().decode().strip().splitlines()[-1])
+    # A file and not a pipe: nobody reads while it runs, and a full pipe would stop it.
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            [sys.executable, __file__, "--check", str(place), name, master, str(len(cores))],
+            stdout=output,
+            start_new_session=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )
+        peak, cpu = 0.0, 0.0
+        try:
+            while process.poll() is None:
+                now = list(family(process.pid))
+                peak, cpu = max(peak, sum(size for size, _ in now)), max(cpu, sum(spent for _, spent in now))
+                if peak > limit * 1024:
+                    raise SystemExit(f"{name} took {peak:,.0f} MiB; {limit * 1024:,.0f} were allowed")
+                time.sleep(0.5)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        if process.returncode:
+            raise SystemExit(f"{name} ended with status {process.returncode}")
+        output.seek(0)
+        said = json.loads(output.read().decode().strip().splitlines()[-1])
     return {**said, "peak": round(peak), "cpu": round(cpu)}
 
 
