@@ -72,7 +72,7 @@ def test_without_its_style_a_mail_still_fits_a_phone(mails: dict[str, EmailMessa
         page.set_content(body(mail, "html"))
         page.evaluate("document.querySelectorAll('style').forEach(each => each.remove())")
         wide = page.evaluate("document.documentElement.scrollWidth")
-        # Tables of numbers may be wider then, most of all the operators' of eight columns; readers scroll or shrink them.
+        # Tables of numbers may be wider then, most of all the operators' of eight columns; readers shrink them.
         assert wide <= PHONE * (1.5 if kind.startswith("report") else 1.35), (kind, wide)
     page.close()
 
