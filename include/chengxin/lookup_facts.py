@@ -162,7 +162,7 @@ class DeskFacts:
             submitted=bool(year),
             published=any(row.get("is_public") for row in year),
             report=any(row.valid for row in reports),
-            consents=tuple(Consent(row.matter_id, row.recipient) for row in consents),
+            consents=_in_order(Consent(row.matter_id, row.recipient) for row in consents),
         )
 
     @staticmethod
@@ -207,7 +207,7 @@ def desk_knows(house: House, sources: Collection[str]) -> bool:
 
 def live(consents: Iterable[Mapping[str, Any]], on: date) -> tuple[Consent, ...]:
     """The consents to pass on credit reports that are live on a day, as the check has it (`linking`)."""
-    return tuple(
+    return _in_order(
         Consent(row["matter_id"], row["recipient"])
         for row in consents
         if row["item"] == linking.REPORT_ITEM
@@ -216,6 +216,10 @@ def live(consents: Iterable[Mapping[str, Any]], on: date) -> tuple[Consent, ...]
         and (row["withdrawn_on"] is None or row["withdrawn_on"] > on)
         and (row["expires_on"] is None or row["expires_on"] >= on)
     )
+
+
+def _in_order(consents: Iterable[Consent]) -> tuple[Consent, ...]:
+    return tuple(sorted(consents, key=lambda consent: (consent.recipient or "", consent.matter_id or "")))
 
 
 def in_force(entries: Iterable[Mapping[str, Any]], on: date) -> tuple[Entry, ...]:

@@ -32,7 +32,14 @@ from sqlalchemy.event import listen
 # A fork does not take threads along: a pool that waits for them would wait for ever.
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 
-NOT_OURS = ("chengxin.dagtools", "chengxin.sandbox", "chengxin.web", "chengxin.ledger.migrations", "chengxin.demo")
+NOT_OURS = (
+    "chengxin.dagtools",
+    "chengxin.sandbox",
+    "chengxin.web",
+    "chengxin.ledger.migrations",
+    "chengxin.demo",
+    "chengxin.engine.spark",
+)
 TOUCHES = ("open", "os.", "shutil.", "socket.", "fcntl.", "sqlite3.", "tempfile.")
 """Audit events of the interpreter that count."""
 

@@ -47,6 +47,10 @@ def test_every_answer_is_one_that_the_description_promises(described: Any, data:
         case = data.draw(operation.ok().as_strategy())
         for login in LOGINS:
             answer = case.call(headers={LOGIN_HEADER: login})
+            if "%0A" in str(answer.request.url).split("?")[0]:
+                # A mount's pattern ends at a line break: such a path never reaches the API.
+                assert answer.status_code == 404
+                continue
             if answer.status_code == 403 and login != "auditor":
                 assert answer.json() == {"error": "not yours to see"}
             else:
