@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from chengxin import contracts
 from chengxin.contracts import Contract
@@ -61,14 +61,22 @@ def _max_age_days(house: House, source: str | Contract) -> int | None:
 
 
 def _newest(house: House, as_of: date, sources: Iterable[str]) -> dict[str, date]:
-    query = (
-        select(Harvest.source, func.max(Harvest.as_of))
-        .where(Harvest.state == "published", Harvest.as_of <= as_of, Harvest.source.in_(list(sources)))
-        .group_by(Harvest.source)
-    )
+    names = list(sources)
+    if not names:
+        return {}
+    # Each from the end of its own stretch of the index: a year of harvests is not walked.
+    newest = [
+        select(Harvest.as_of)
+        .where(Harvest.source == name, Harvest.state == "published", Harvest.as_of <= as_of)
+        .order_by(Harvest.as_of.desc())
+        .limit(1)
+        .scalar_subquery()
+        for name in names
+    ]
     # Not `begin`: pages ask too, and must not wait for whoever writes.
     with house.ledger.read() as session:
-        return dict(session.execute(query).tuples().all())
+        found = session.execute(select(*newest)).one()
+    return {name: day for name, day in zip(names, found, strict=True) if day is not None}
 
 
 def _age(source: str, observed_on: date | None, as_of: date, limit: int | None) -> Age:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     ForeignKey,
+    Index,
     Integer,
     String,
     Text,
@@ -73,6 +74,7 @@ class Harvest(Base):
     """One harvest of one source for one day, from its first request to its publication."""
 
     __tablename__ = "harvest"
+    __table_args__ = (Index("ix_harvest_source_day", "source", "as_of"),)
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
     source: Mapped[str] = mapped_column(String(64), index=True)

@@ -31,7 +31,7 @@ from chengxin.web.auditor import (
     subjects,
     today,
 )
-from chengxin.web.auditor.guard import Headers, Identify, entry
+from chengxin.web.auditor.guard import Headers, Identify, Turns, entry
 from chengxin.web.auditor.history import Interventions
 from chengxin.web.auditor.office import Office
 
@@ -80,6 +80,7 @@ def app(house: House, identify: Identify, *, login_url: str, interventions: Inte
         dependencies=[Depends(entry(identify))],
     )
     pages.state.office = Office(house, login_url, interventions)
+    pages.add_middleware(Turns)
     pages.add_middleware(Headers)
     pages.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     for router in ROUTERS:
