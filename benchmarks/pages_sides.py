@@ -114,12 +114,13 @@ def harvest(
 
     from chengxin import harvest as stage
     from chengxin.connections import Connection
+    from chengxin.dagtools.house import PATIENCE
     from chengxin.desk.refresh import refresh
     from chengxin.sandbox.child import Child
     from chengxin.sandbox.portal import APP_ID
 
     # As every task has it: `chengxin.dagtools.house`.
-    os.setpriority(os.PRIO_PROCESS, 0, 10)
+    os.setpriority(os.PRIO_PROCESS, 0, PATIENCE)
     with ExitStack() as stack:
         ports = []
         for turn in range(2):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Literal
 
-from sqlalchemy import select
+from sqlalchemy import Date, Executable, bindparam, select
 
 from chengxin import contracts
 from chengxin.contracts import Contract
@@ -61,22 +62,28 @@ def _max_age_days(house: House, source: str | Contract) -> int | None:
 
 
 def _newest(house: House, as_of: date, sources: Iterable[str]) -> dict[str, date]:
-    names = list(sources)
+    names = tuple(sources)
     if not names:
         return {}
-    # Each from the end of its own stretch of the index: a year of harvests is not walked.
-    newest = [
-        select(Harvest.as_of)
-        .where(Harvest.source == name, Harvest.state == "published", Harvest.as_of <= as_of)
-        .order_by(Harvest.as_of.desc())
-        .limit(1)
-        .scalar_subquery()
-        for name in names
-    ]
     # Not `begin`: pages ask too, and must not wait for whoever writes.
     with house.ledger.read() as session:
-        found = session.execute(select(*newest)).one()
+        found = session.execute(_newest_of(names), {"day": as_of}).one()
     return {name: day for name, day in zip(names, found, strict=True) if day is not None}
+
+
+@lru_cache(maxsize=64)
+def _newest_of(names: tuple[str, ...]) -> Executable:
+    """Each from the end of its own stretch of the index: a year of harvests is not walked."""
+    return select(
+        *(
+            select(Harvest.as_of)
+            .where(Harvest.source == name, Harvest.state == "published", Harvest.as_of <= bindparam("day", type_=Date))
+            .order_by(Harvest.as_of.desc())
+            .limit(1)
+            .scalar_subquery()
+            for name in names
+        )
+    )
 
 
 def _age(source: str, observed_on: date | None, as_of: date, limit: int | None) -> Age:

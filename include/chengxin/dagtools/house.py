@@ -12,8 +12,8 @@ from chengxin.settings import House
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 10
-"""Niceness of a task: beside a page it gets a tenth of a processor, alone all of it."""
+PATIENCE = 19
+"""Niceness of a task: the least there is: it gets what the pages leave, alone a whole processor."""
 
 
 def connection(conn_id: str) -> Connection:
