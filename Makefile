@@ -76,6 +76,7 @@ bench: setup ## benchmarks with their peers in the same run; writes benchmarks/R
 	@$(BIN)/python benchmarks/check.py $(BENCH)
 	@$(BIN)/python benchmarks/growth.py $(BENCH)
 	@$(BIN)/python benchmarks/memory.py $(BENCH)
+	@$(BIN)/python benchmarks/day.py $(BENCH)
 
 .PHONY: docs
 docs: setup ## write the generated pages (DAGS, POLICY, DATA)
