@@ -90,7 +90,8 @@ def test_the_scheduler_imports_once_what_every_task_needs(played: Played) -> Non
     }
     assert "duckdb" in mapped["scheduler"], "its tasks are forks that share it"
     assert "pyspark" not in mapped["scheduler"]
-    assert "duckdb" not in mapped["dag-processor"], "DAG files import nothing heavy"
+    for heavy in ("duckdb", "pyarrow", "pandas"):
+        assert heavy not in mapped["dag-processor"], "DAG files and plugins import nothing heavy"
 
 
 def test_everything_listens_on_loopback_only(played: Played) -> None:

@@ -33,10 +33,9 @@ from chengxin.settings import House
 from chengxin.warn.answered import LABELS, spelt
 from chengxin.warn.links import Named, signer
 from chengxin.warn.words import district_of
+from chengxin.web import ANSWERS_PATH
 from chengxin.web.gate import Gate
 
-PATH = "/answers"
-"""Where the page is, at Airflow's address or its own."""
 MOST_BYTES = 8192
 """Of a form: a reason of `MOST_REASON` characters, percent-encoded, fits well."""
 MOST_REASON = 200
@@ -165,9 +164,9 @@ def app(house: House) -> FastAPI:
 
 
 def standalone(house: House) -> FastAPI:
-    """The answering page as a server of its own, below `PATH`, as Airflow's API server has it."""
+    """The answering page as a server of its own, below `ANSWERS_PATH`, as Airflow's API server has it."""
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    server.mount(PATH, app(house))
+    server.mount(ANSWERS_PATH, app(house))
     return server
 
 

@@ -15,7 +15,8 @@ from httpx import Response
 from chengxin.connections import Connection
 from chengxin.errors import ConnectionNotFoundError
 from chengxin.settings import House
-from chengxin.web.auditor.app import PATH, app
+from chengxin.web import AUDITOR_PATH
+from chengxin.web.auditor.app import app
 
 if TYPE_CHECKING:
     from tests.web.auditor.played import Played
@@ -44,8 +45,8 @@ class Site:
         return Site(TestClient(self.client.app, follow_redirects=False), login)
 
     def get(self, path: str, **more: Any) -> Response:
-        """A page below `PATH`."""
-        return self.client.get(PATH + path, headers=self._headers(more.pop("headers", {})), **more)
+        """A page below `AUDITOR_PATH`."""
+        return self.client.get(AUDITOR_PATH + path, headers=self._headers(more.pop("headers", {})), **more)
 
     def post(
         self, path: str, fields: dict[str, str] | None = None, *, form_page: str = "/today", **more: Any
@@ -53,7 +54,9 @@ class Site:
         """Sends a form, with the token that a page of ours carries."""
         token = self.form_token(form_page)
         fields = {"form_token": token, **(fields or {})}
-        return self.client.post(PATH + path, data=fields, headers=self._headers(more.pop("headers", {})), **more)
+        return self.client.post(
+            AUDITOR_PATH + path, data=fields, headers=self._headers(more.pop("headers", {})), **more
+        )
 
     def form_token(self, form_page: str) -> str:
         """The token of the forms on a page."""
@@ -72,7 +75,7 @@ class Site:
 def site_of(house: House) -> Site:
     """The pages of a house."""
     outer = FastAPI()
-    outer.mount(PATH, app(house, identify, login_url=LOGIN))
+    outer.mount(AUDITOR_PATH, app(house, identify, login_url=LOGIN))
     return Site(TestClient(outer, follow_redirects=False))
 
 

@@ -25,7 +25,7 @@ from chengxin.desk.read import AdviceRow, Scope
 from chengxin.ledger.models import Harvest, RawObject
 from chengxin.linking import REPORT_ITEM
 from chengxin.settings import House
-from chengxin.web.auditor.app import PATH
+from chengxin.web import AUDITOR_PATH
 from chengxin.web.auditor.office import Office
 from tests.conftest import ROOT
 from tests.factlake import FactLake, codes, day
@@ -56,7 +56,7 @@ class Played:
         """Its pages."""
         site = _site(self.house.root)
         app: Any = site.client.app
-        pages = next(route.app for route in app.routes if getattr(route, "path", "") == PATH)
+        pages = next(route.app for route in app.routes if getattr(route, "path", "") == AUDITOR_PATH)
         office = pages.state.office
         # Building the app and reading the policy take a second, and are the same for every test.
         pages.state.office = Office(self.house, office.login_url, _kept=office._kept)

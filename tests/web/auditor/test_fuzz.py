@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chengxin.settings import House
-from chengxin.web.auditor.app import PATH
+from chengxin.web import AUDITOR_PATH
 from tests.web.auditor.conftest import LOGIN_HEADER, Site, site_of, with_keys
 
 LOGINS = ("auditor", "czj", "bank")
@@ -26,7 +26,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Site:
     house = House(root=ROOT, var=var, district="370112", clock=lambda: NOW, mode="sandbox")
     site = site_of(replace(house, connections=with_keys))
     # The gate counts requests, and a fuzzer is not a person.
-    pages = next(route.app for route in site.client.app.routes if getattr(route, "path", "") == PATH)
+    pages = next(route.app for route in site.client.app.routes if getattr(route, "path", "") == AUDITOR_PATH)
     pages.state.office.gate._per_minute = 10**9
     return site
 
@@ -35,7 +35,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def described(machine: Site) -> Any:
     """The API by its description."""
     auditor = {LOGIN_HEADER: "auditor"}
-    return schemathesis.openapi.from_asgi(f"{PATH}/api/v1/openapi.json", machine.client.app, headers=auditor)
+    return schemathesis.openapi.from_asgi(f"{AUDITOR_PATH}/api/v1/openapi.json", machine.client.app, headers=auditor)
 
 
 @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -13,7 +13,8 @@ from chengxin import yamlfile
 from chengxin.ledger.acts import Act
 from chengxin.settings import House
 from chengxin.warn.words import district_of, load
-from chengxin.web.auditor.app import PATH, app
+from chengxin.web import AUDITOR_PATH
+from chengxin.web.auditor.app import app
 from chengxin.web.auditor.guard import form_token
 from chengxin.web.auditor.office import PER_MINUTE, Office
 from chengxin.web.auditor.words import CODES, FOLDER, codes, english
@@ -33,7 +34,7 @@ def _routes(house: House) -> list[tuple[str, str]]:
 
 def test_no_route_without_login(site: Site, house: House) -> None:
     for method, path in _routes(house):
-        answer = site.client.request(method, PATH + path, headers={"content-length": "0"})
+        answer = site.client.request(method, AUDITOR_PATH + path, headers={"content-length": "0"})
         if path.startswith("/api/"):
             assert answer.status_code == 401, (method, path)
         else:
@@ -45,7 +46,7 @@ def test_no_route_for_a_name_that_the_district_does_not_know(site: Site, house: 
     stranger = site.as_("stranger")
     for method, path in _routes(house):
         answer = stranger.client.request(
-            method, PATH + path, headers={"x-test-login": "stranger", "content-length": "0"}
+            method, AUDITOR_PATH + path, headers={"x-test-login": "stranger", "content-length": "0"}
         )
         assert answer.status_code == 403, (method, path)
 
@@ -56,10 +57,10 @@ def test_no_form_from_elsewhere(site: Site, house: House) -> None:
     assert posts
     for path in posts:
         headers = {"x-test-login": "auditor"}
-        without = auditor.client.post(PATH + path, data={"usual": "年度审计"}, headers=headers)
+        without = auditor.client.post(AUDITOR_PATH + path, data={"usual": "年度审计"}, headers=headers)
         assert without.status_code == 403, path
         foreign = auditor.client.post(
-            PATH + path,
+            AUDITOR_PATH + path,
             data={"form_token": auditor.form_token("/purpose")},
             headers={**headers, "sec-fetch-site": "cross-site"},
         )
@@ -77,7 +78,7 @@ def test_a_form_of_somebody_else_or_of_long_ago_is_none(site: Site, house: House
         (form_token(here, "auditor", day - timedelta(days=1)), 303),
     ):
         fields = {"form_token": token, "usual": "年度审计"}
-        answer = auditor.client.post(f"{PATH}/purpose", data=fields, headers={"x-test-login": "auditor"})
+        answer = auditor.client.post(f"{AUDITOR_PATH}/purpose", data=fields, headers={"x-test-login": "auditor"})
         assert answer.status_code == status
 
 
@@ -96,7 +97,7 @@ def test_headers_stand_on_everything(site: Site) -> None:
 
 def test_too_much_is_too_much(site: Site) -> None:
     auditor = site.as_("auditor")
-    answer = auditor.client.post(f"{PATH}/purpose", content=b"x" * 70_000, headers={"x-test-login": "auditor"})
+    answer = auditor.client.post(f"{AUDITOR_PATH}/purpose", content=b"x" * 70_000, headers={"x-test-login": "auditor"})
     assert answer.status_code == 413
     statuses = {auditor.get("/purpose").status_code for _ in range(PER_MINUTE + 20)}
     assert statuses == {200, 429}

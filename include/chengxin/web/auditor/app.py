@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from chengxin.errors import ChengxinError
 from chengxin.settings import House
+from chengxin.web import AUDITOR_PATH
 from chengxin.web.auditor import (
     acts,
     advice,
@@ -35,8 +36,6 @@ from chengxin.web.auditor.guard import Headers, Identify, Turns, entry
 from chengxin.web.auditor.history import Interventions
 from chengxin.web.auditor.office import Office
 
-PATH = "/credit"
-"""Where the pages are, at Airflow's address."""
 ROUTERS = (
     today.router,
     matters.router,
@@ -98,7 +97,7 @@ def _answer_errors(pages: FastAPI) -> None:
             return JSONResponse({"error": _WORDS.get(status, "error")}, status)
         if status == 401:
             here: Office = request.app.state.office
-            onwards = quote(request.scope["path"]) if request.method == "GET" else quote(f"{PATH}/today")
+            onwards = quote(request.scope["path"]) if request.method == "GET" else quote(f"{AUDITOR_PATH}/today")
             return RedirectResponse(f"{here.login_url}?next={onwards}", 303)
         return render.error(request, status)
 
