@@ -43,7 +43,7 @@ def test_a_page_is_made_once_and_at_the_first_request() -> None:
 
     def make() -> ASGIApp:
         made.append(1)
-        return PlainTextResponse("here")  # type: ignore[return-value]
+        return PlainTextResponse("here")
 
     with client(MadeWhenAsked("page", make)) as asking, ThreadPoolExecutor(4) as many:
         assert made == []
@@ -58,7 +58,7 @@ def test_what_cannot_be_made_says_so_and_is_tried_again(caplog: pytest.LogCaptur
     def make() -> ASGIApp:
         if faults:
             raise faults.pop(0)
-        return PlainTextResponse("mended")  # type: ignore[return-value]
+        return PlainTextResponse("mended")
 
     with client(MadeWhenAsked("page", make)) as asking, caplog.at_level("INFO"):
         assert [asking.get("/page/").status_code for _ in range(3)] == [503, 404, 200]
