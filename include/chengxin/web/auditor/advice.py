@@ -12,7 +12,6 @@ from datetime import date
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
-from fastapi.responses import RedirectResponse
 from sqlalchemy import Connection, select
 
 from chengxin.contracts import Contract
@@ -22,6 +21,7 @@ from chengxin.ledger.models import CheckRun
 from chengxin.web.auditor import facts, looking, outcomes, render
 from chengxin.web.auditor.office import Office, office
 from chengxin.web.auditor.outcomes import REPAIRED, Speech
+from chengxin.web.auditor.place import onward
 from chengxin.web.auditor.visitor import Visitor, visitor
 
 NO_CONSENT = "主体没有同意向承办单位提供这份报告，内容不展示"
@@ -193,7 +193,7 @@ def _explained(request: Request, view: AdviceView) -> Any:
 
 
 def _ask_purpose(request: Request, advice_id: str) -> Response:
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/purpose?back=/advice/{advice_id}", 303)
+    return onward(request, f"/purpose?back=/advice/{advice_id}")
 
 
 def _mask(who: Visitor, department: str | None) -> Callable[[str | None], str]:

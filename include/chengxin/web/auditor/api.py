@@ -21,6 +21,7 @@ from chengxin.ledger.messages import Message
 from chengxin.ledger.models import Harvest
 from chengxin.web.auditor import history, render
 from chengxin.web.auditor.office import office
+from chengxin.web.auditor.place import base
 from chengxin.web.auditor.visitor import visitor
 
 MOST = 500
@@ -393,7 +394,7 @@ def acts(request: Request, after: After = None, limit: Limit = 100) -> Items[Act
 @pages.get("/api/v1/openapi.json")
 def described(request: Request) -> dict[str, Any]:
     """The description of this API."""
-    return {**request.app.openapi(), "servers": [{"url": request.scope.get("root_path") or "/"}]}
+    return {**request.app.openapi(), "servers": [{"url": base(request) or "/"}]}
 
 
 @pages.get("/api")

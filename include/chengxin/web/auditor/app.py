@@ -15,7 +15,6 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from chengxin.errors import ChengxinError
 from chengxin.settings import House
-from chengxin.web import AUDITOR_PATH
 from chengxin.web.auditor import (
     acts,
     advice,
@@ -35,6 +34,7 @@ from chengxin.web.auditor import (
 from chengxin.web.auditor.guard import Headers, Identify, Turns, entry
 from chengxin.web.auditor.history import Interventions
 from chengxin.web.auditor.office import Office
+from chengxin.web.auditor.place import base, inner
 
 ROUTERS = (
     today.router,
@@ -92,13 +92,12 @@ def app(house: House, identify: Identify, *, login_url: str, interventions: Inte
 
 def _answer_errors(pages: FastAPI) -> None:
     def said(request: Request, status: int) -> Response:
-        inner = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-        if inner.startswith("/api/"):
+        if inner(request).startswith("/api/"):
             return JSONResponse({"error": _WORDS.get(status, "error")}, status)
         if status == 401:
             here: Office = request.app.state.office
-            onwards = quote(request.scope["path"]) if request.method == "GET" else quote(f"{AUDITOR_PATH}/today")
-            return RedirectResponse(f"{here.login_url}?next={onwards}", 303)
+            back = inner(request) if request.method == "GET" else "/today"
+            return RedirectResponse(f"{here.login_url}?next={quote(base(request) + back)}", 303)
         return render.error(request, status)
 
     async def refused(request: Request, error: Exception) -> Response:

@@ -13,7 +13,6 @@ from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 
 from chengxin.accounts import NotPermittedError
@@ -24,6 +23,7 @@ from chengxin.web.auditor import looking, matters
 from chengxin.web.auditor.guard import form
 from chengxin.web.auditor.matters import Fault
 from chengxin.web.auditor.office import office
+from chengxin.web.auditor.place import onward
 from chengxin.web.auditor.visitor import visitor
 
 router = APIRouter()
@@ -100,8 +100,7 @@ async def bundle(request: Request, ref: str) -> Response:
     who = visitor(request)
     who.must_be("auditor")
     if not who.unmasked:
-        base = request.scope.get("root_path", "")
-        return RedirectResponse(f"{base}/purpose?back=/matters/{ref}", 303)
+        return onward(request, f"/purpose?back=/matters/{ref}")
     content = await run_in_threadpool(_bundle, request, ref)
     named = f'attachment; filename="evidence-{ref}.zip"'
     return Response(content, media_type="application/zip", headers={"Content-Disposition": named})
@@ -143,8 +142,7 @@ def _done(request: Request, ref: str, name: str, act: Callable[[str, FormData], 
     except ConfigError:
         words = UNFINISHED[name]
     else:
-        base = request.scope.get("root_path", "")
-        return RedirectResponse(f"{base}/matters/{ref}?page={page}#a-{advice_id}", 303)
+        return onward(request, f"/matters/{ref}?page={page}#a-{advice_id}")
     typed: dict[str, Any] = {key: _text(fields, key) for key in _TYPED}
     return matters.shown(request, ref, page, Fault(advice_id, name, words, typed))
 

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chengxin.clock import BEIJING
 from chengxin.web.auditor.office import Office, office
+from chengxin.web.auditor.place import base, inner
 from chengxin.web.auditor.visitor import Purpose, Visitor, of
 
 MOST_BYTES = 65_536
@@ -71,14 +72,16 @@ async def form(request: Request) -> FormData:
     return await request.form(max_fields=200, max_files=0)
 
 
-def state_purpose(response: Response, here: Office, login: str, act: int, words: str) -> None:
-    """Gives a visitor the cookie of a purpose that was put on record."""
+def state_purpose(request: Request, response: Response, login: str, act: int, words: str) -> None:
+    """Gives a visitor the cookie of a purpose that was put on record. It stays with these pages' own mount."""
+    here = office(request)
     until = here.now + PURPOSE_LASTS
     signed = _serializer(here).dumps([login, act, words, int(until.timestamp())])
     response.set_cookie(
         PURPOSE_COOKIE,
         signed,
         max_age=int(PURPOSE_LASTS.total_seconds()),
+        path=base(request) or "/",
         httponly=True,
         samesite="strict",
     )
@@ -109,8 +112,7 @@ async def _same_site(request: Request, here: Office, visitor: Visitor) -> None:
 
 def _for_partners(request: Request) -> bool:
     """The look-up is all that a bank or a contract partner has here."""
-    inner = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-    return inner.startswith(("/look-up", "/api/v1/look-up"))
+    return inner(request).startswith(("/look-up", "/api/v1/look-up"))
 
 
 def _language(request: Request) -> Literal["zh", "en"]:

@@ -8,6 +8,7 @@ from fastapi import Request
 
 from chengxin.ledger import access
 from chengxin.web.auditor.office import office
+from chengxin.web.auditor.place import base
 from chengxin.web.auditor.visitor import Visitor, visitor
 
 HANDLING = "办理本单位事项"
@@ -43,7 +44,7 @@ def look(
         what,
         hashes or [""],
         purpose(who),
-        request.scope.get("root_path", "") + (route or request.scope["route"].path),
+        base(request) + (route or request.scope["route"].path),
         outcome or ("shown" if shown else "masked"),
     )
 

@@ -20,6 +20,7 @@ from chengxin.web.auditor import render
 from chengxin.web.auditor.api import REFUSALS, Problem
 from chengxin.web.auditor.guard import form
 from chengxin.web.auditor.office import office
+from chengxin.web.auditor.place import base
 from chengxin.web.auditor.visitor import visitor
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _answer(request: Request, code: str, purpose: str) -> Answer:
     from chengxin import lookup
 
     here = office(request)
-    route = request.scope.get("root_path", "") + request.scope["route"].path
+    route = base(request) + request.scope["route"].path
     try:
         return lookup.answer(here.house, visitor(request).login, code, purpose, here.today(), route=route)
     except NotPermittedError:

@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import RedirectResponse
 
 from chengxin.clock import beijing_date
 from chengxin.desk import read
@@ -23,6 +22,7 @@ from chengxin.web.auditor import looking, outcomes, render
 from chengxin.web.auditor.guard import form
 from chengxin.web.auditor.office import office
 from chengxin.web.auditor.outcomes import OUTCOMES, Speech
+from chengxin.web.auditor.place import onward
 from chengxin.web.auditor.visitor import visitor
 
 ROWS = 30
@@ -103,7 +103,7 @@ async def sought(request: Request) -> Response:
     )
     if asked.text:
         return await run_in_threadpool(_list, request, asked)
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/matters{asked.query}", 303)
+    return onward(request, f"/matters{asked.query}")
 
 
 @router.get("/matters/{ref}")

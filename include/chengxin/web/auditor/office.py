@@ -142,12 +142,14 @@ class Office:
         return newest or beijing_date(self.now)
 
     def secret(self, use: str) -> bytes:
-        """A key for one use, the same in every process and after a restart, as long as the house's keys are.
+        """A key for one use in this district: the same in every process, and after a restart with the same keys.
 
         Args:
             use: what for, e.g. `form`.
         """
-        return hmac.new(self._root, f"chengxin pages: {use}".encode(), hashlib.sha256).digest()
+        # Districts may have the same keys: what one stated or signed must not count with another.
+        said = f"chengxin pages of {self.house.district}: {use}"
+        return hmac.new(self._root, said.encode(), hashlib.sha256).digest()
 
     @cached_property
     def _root(self) -> bytes:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
 
 from chengxin.ledger import acts
 from chengxin.web.auditor import render
 from chengxin.web.auditor.guard import form, state_purpose
 from chengxin.web.auditor.office import office
+from chengxin.web.auditor.place import onward
 from chengxin.web.auditor.visitor import visitor
 
 LONGEST = 100
@@ -37,8 +37,8 @@ async def state(request: Request) -> Response:
         return _form(request, back, fault=True)
     with here.house.ledger.begin() as session:
         made = acts.record(session, here.now, who.login, "access.purpose", who.login, {"purpose": words})
-    answer = RedirectResponse(request.scope.get("root_path", "") + _own(back), 303)
-    state_purpose(answer, here, who.login, made.seq, words)
+    answer = onward(request, _own(back))
+    state_purpose(request, answer, who.login, made.seq, words)
     return answer
 
 

@@ -19,6 +19,7 @@ from chengxin import identity
 from chengxin.clock import BEIJING
 from chengxin.web.auditor.guard import LANGUAGE_COOKIE, form_token
 from chengxin.web.auditor.office import office
+from chengxin.web.auditor.place import base, inner
 from chengxin.web.auditor.visitor import Visitor
 from chengxin.web.auditor.words import translator
 
@@ -59,7 +60,6 @@ def page(request: Request, template: str, context: Mapping[str, Any], status: in
     found = office(request)
     visitor: Visitor | None = getattr(request.state, "visitor", None)
     language = visitor.language if visitor else "zh"
-    base = request.scope.get("root_path", "")
     body = (
         _templates()
         .get_template(template)
@@ -69,8 +69,8 @@ def page(request: Request, template: str, context: Mapping[str, Any], status: in
                 "language": language,
                 "visitor": visitor,
                 "district": found.district,
-                "base": base,
-                "here": request.scope["path"].removeprefix(base),
+                "base": base(request),
+                "here": inner(request),
                 "query": request.query_params,
                 "menu": [(path, title) for path, title, roles in MENU if visitor and visitor.role in roles],
                 "form_token": form_token(found, visitor.login, found.now.astimezone(BEIJING).date()) if visitor else "",

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 
 from chengxin.desk import read
@@ -22,6 +21,7 @@ from chengxin.web.auditor import facts, looking, render
 from chengxin.web.auditor.guard import form
 from chengxin.web.auditor.office import office
 from chengxin.web.auditor.outcomes import Speech
+from chengxin.web.auditor.place import onward
 from chengxin.web.auditor.visitor import visitor
 
 FOUND = 20
@@ -105,7 +105,7 @@ def _search(request: Request, asked: str) -> Response:
         found = read.find_subject(connection, asked, limit=FOUND)
     looking.look(request, "search", *(row.uscc for row in found))
     if len(found) == 1:
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/subjects/{found[0].ref}", 303)
+        return onward(request, f"/subjects/{found[0].ref}")
     return _form(request, asked, found)
 
 

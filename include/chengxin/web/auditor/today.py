@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, HTTPException, Request, Response
-from fastapi.responses import RedirectResponse
 from sqlalchemy import func, select
 
 from chengxin import freshness
@@ -12,6 +11,7 @@ from chengxin.ledger.models import CheckRun
 from chengxin.policy.vocabulary import RANK
 from chengxin.web.auditor import history, render
 from chengxin.web.auditor.office import office
+from chengxin.web.auditor.place import onward
 from chengxin.web.auditor.visitor import visitor
 
 ROWS = 50
@@ -26,7 +26,7 @@ router = APIRouter()
 def entrance(request: Request) -> Response:
     """The app's own address: on to today, or to the look-up."""
     to = "look-up" if visitor(request).role == "partner" else "today"
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/{to}", 303)
+    return onward(request, f"/{to}")
 
 
 @router.get("/today")
