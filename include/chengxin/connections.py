@@ -33,6 +33,16 @@ class Connection:
 Connections = Callable[[str], Connection]
 
 
+def renamed(known: Connections, names: Callable[[], Mapping[str, str]]) -> Connections:
+    """The connections of one district: where it has one of its own for an id that contracts share, that one.
+
+    Args:
+        known: the connections.
+        names: gives the id that contracts name → the district's own; asked at each use.
+    """
+    return lambda conn_id: known(names().get(conn_id, conn_id))
+
+
 def from_environment(conn_id: str, environ: Mapping[str, str] = os.environ) -> Connection:
     """The connection that `AIRFLOW_CONN_<ID>` holds.
 

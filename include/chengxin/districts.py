@@ -27,6 +27,9 @@ nothing, `operator` keeps the system running, `partner` (a bank, or a party to a
 BANK: OrgKind = "金融机构"
 
 
+_ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z][\w.-]*$")]
+
+
 class Department(Strict):
     """A unit that is warned, supervises, or both."""
 
@@ -168,6 +171,8 @@ class District(Strict):
     leading: Reading = "as_written"
     sources: tuple[str, ...]
     """Enabled source contracts."""
+    connections: Mapping[_ConnectionId, _ConnectionId] = {}
+    """Connection id that contracts (or the house) name → the one that serves this district instead."""
     departments: Mapping[str, Department]
     areas: tuple[AreaRoute, ...] = ()
     default_desk: str
