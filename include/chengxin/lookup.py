@@ -154,9 +154,8 @@ def answer(
         acts.lock(session)
         now = house.clock()
         outcome = _hindered(session, district.lookup, actor, now) or ("shown" if may else "refused")
-        access.looked(
-            session, now, actor.login, actor.department, WHAT, access.subject_hash(code), purpose, route, outcome
-        )
+        whom = [access.subject_hash(code)]
+        access.looked(session, now, actor.login, actor.department, WHAT, whom, purpose, route, outcome)
     return Answer(outcome, day, told) if outcome == "shown" else Answer(outcome, None, None)
 
 

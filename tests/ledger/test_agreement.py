@@ -71,8 +71,8 @@ def life(ledger: Ledger) -> None:
             received_on=DAY, district="370112", advice_id="a2", matter_id="M2", department="zjj", received_by="zjj"
         )
         objections.add(session, NOW, "officer/zjj", other, "不实")
-        access.looked(session, NOW, "zjj", "zjj", "advice", "0" * 64, "M1", "/credit/matter")
-        access.looked(session, NOW, "auditor", None, "subject", "1" * 64, "投诉", "/credit/subject", "masked")
+        access.looked(session, NOW, "zjj", "zjj", "advice", ["0" * 64], "M1", "/credit/matter")
+        access.looked(session, NOW, "auditor", None, "subject", ["1" * 64], "投诉", "/credit/subject", "masked")
         acts.record(session, NOW, "auditor", "access.purpose", "auditor", {"purpose": "投诉"})
 
 

@@ -124,9 +124,9 @@ def test_objections_and_their_settlement_need_words(ledger: Ledger) -> None:
 
 def test_looks_are_acts_and_can_be_asked_for(session: Session) -> None:
     whom, other = subject_hash("91370112XXXX000017"), subject_hash("another")
-    first = access.looked(session, NOW, "auditor", None, "subject", whom, "投诉第7号", "/credit/subject")
-    access.looked(session, NOW, "zjj", "zjj", "advice", other, "", "/credit/matter", "masked")
-    last = access.looked(session, NOW + timedelta(hours=1), "zjj", "zjj", "subject", whom, "M1", "/credit/subject")
+    first = access.looked(session, NOW, "auditor", None, "subject", [whom], "投诉第7号", "/credit/subject")
+    access.looked(session, NOW, "zjj", "zjj", "advice", [other], "", "/credit/matter", "masked")
+    last = access.looked(session, NOW + timedelta(hours=1), "zjj", "zjj", "subject", [whom], "M1", "/credit/subject")
     assert [look.act for look in access.looks(session, subject_hash=whom)] == [last, first]
     (look,) = access.looks(session, account="auditor")
     assert (look.purpose, look.department, look.outcome, look.route) == ("投诉第7号", "", "shown", "/credit/subject")
@@ -140,3 +140,16 @@ def test_looks_are_acts_and_can_be_asked_for(session: Session) -> None:
     assert acts.verify(session).broken_at is None
     session.execute(delete(ActBody))
     assert {look.purpose for look in access.looks(session)} == {""}
+
+
+def test_one_look_at_several_subjects_is_an_act_for_each_and_at_none_one_act(session: Session) -> None:
+    both = [subject_hash("one"), subject_hash("other")]
+    last = access.looked(session, NOW, "zjj", "zjj", "search", both, "M1", "/credit/subjects")
+    assert [(look.act, look.subject_sha256) for look in access.looks(session)] == [
+        (last, both[1]),
+        (last - 1, both[0]),
+    ]
+    alone = access.looked(session, NOW, "zjj", "zjj", "mail", [], "M1", "/credit/mails")
+    assert [(look.act, look.subject_sha256) for look in access.looks(session, what="mail")] == [(alone, "")]
+    assert session.get_one(Act, alone).subject == ""
+    assert acts.verify(session).broken_at is None

@@ -53,8 +53,8 @@ def town(house: House, ledger: Ledger) -> House:
             )  # fmt: skip
             objections.add(session, NOW, "officer/zjj", made, words)
             objections.settle(session, NOW, "officer/zjj", made, "rejected", words)
-        access.record(town, "auditor", None, "subject", access.subject_hash(row["uscc"]), words, "/credit/subject")
-        access.record(town, "zjj", "zjj", "matter", "", f"为{row['name']}", "/credit/matter")
+        access.record(town, "auditor", None, "subject", [access.subject_hash(row["uscc"])], words, "/credit/subject")
+        access.record(town, "zjj", "zjj", "matter", [], f"为{row['name']}", "/credit/matter")
     with town.ledger.begin() as session:
         outbox.put(session, NOW, [draft("1" * 64, content=f"{NAME}须补报告".encode())])
         answers.give(session, NOW, session.scalars(select(Message)).one(), "snoozed", reason=HINT + NAME, until=MONDAY)

@@ -79,32 +79,14 @@ def record(
     account: str,
     department: str | None,
     what: str,
-    subject_hash: str,
-    purpose: str,
-    route: str,
-    outcome: str = "shown",
-) -> int:
-    """Records a look in a transaction of its own, cheaply: for page views. Arguments as of `looked`."""
-    return record_each(house, account, department, what, [subject_hash], purpose, route, outcome)
-
-
-def record_each(
-    house: House,
-    account: str,
-    department: str | None,
-    what: str,
     subject_hashes: Sequence[str],
     purpose: str,
     route: str,
     outcome: str = "shown",
 ) -> int:
-    """Records a look at each of some subjects, as one page shows them; the rest is as of `record`.
-
-    Returns:
-        The last act's number.
-    """
+    """Records a look in a transaction of its own, cheaply: for page views. Arguments and result as of `looked`."""
     with house.ledger.begin_lightly() as session:
-        return looked_each(session, house.clock(), account, department, what, subject_hashes, purpose, route, outcome)
+        return looked(session, house.clock(), account, department, what, subject_hashes, purpose, route, outcome)
 
 
 def looked(
@@ -113,12 +95,12 @@ def looked(
     account: str,
     department: str | None,
     what: str,
-    subject_hash: str,
+    subject_hashes: Sequence[str],
     purpose: str,
     route: str,
     outcome: str = "shown",
 ) -> int:
-    """Records a look.
+    """Records a look: an act and a row for each subject that it shows.
 
     Args:
         session: an open transaction.
@@ -126,35 +108,17 @@ def looked(
         account: login name of who looks.
         department: code of its department; None: it has none.
         what: what is looked at, at most 25 characters: `subject`, `advice`, `mail`, …
-        subject_hash: of whom, see `subject_hash`; empty: of no single subject.
+        subject_hashes: of whom, see `subject_hash`; empty: of no single subject, which is one act that names none.
         purpose: why, in the looker's words; may be empty.
         route: the page or command; never with a code or a name in it.
         outcome: `shown`, `masked` (secrets hidden), `refused`, `limited`, `closed`.
 
     Returns:
-        The act's number.
-    """
-    return looked_each(session, at, account, department, what, [subject_hash], purpose, route, outcome)
-
-
-def looked_each(
-    session: Session,
-    at: datetime,
-    account: str,
-    department: str | None,
-    what: str,
-    subject_hashes: Sequence[str],
-    purpose: str,
-    route: str,
-    outcome: str = "shown",
-) -> int:
-    """Records a look at each of some subjects: an act and a row each. The rest is as of `looked`.
-
-    Returns:
         The last act's number.
     """
+    whom = list(subject_hashes) or [""]
     body = {"what": what, "department": department or "", "route": route, "outcome": outcome, "purpose": purpose}
-    made = acts.record_each(session, at, f"{ACTOR}{account}"[:64], f"{PREFIX}{what}", subject_hashes, body)
+    made = acts.record_each(session, at, f"{ACTOR}{account}"[:64], f"{PREFIX}{what}", whom, body)
     rows = [
         {
             "act": seq,
@@ -166,10 +130,9 @@ def looked_each(
             "route": route,
             "outcome": outcome,
         }
-        for seq, subject in enumerate(subject_hashes, made.seq - len(subject_hashes) + 1)
+        for seq, subject in enumerate(whom, made.seq - len(whom) + 1)
     ]
-    if rows:
-        session.execute(insert(Access), rows)
+    session.execute(insert(Access), rows)
     return made.seq
 
 

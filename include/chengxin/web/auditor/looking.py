@@ -36,13 +36,12 @@ def look(
     """
     who = visitor(request)
     shown = who.role == "officer" or who.unmasked
-    hashes = [access.subject_hash(code) for code in dict.fromkeys(codes) if code]
-    return access.record_each(
+    return access.record(
         office(request).house,
         who.login,
         who.department,
         what,
-        hashes or [""],
+        [access.subject_hash(code) for code in dict.fromkeys(codes) if code],
         purpose(who),
         base(request) + (route or request.scope["route"].path),
         outcome or ("shown" if shown else "masked"),

@@ -14,11 +14,11 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from chengxin.ledger import access, answers
+from chengxin.ledger import answers
 from chengxin.ledger.acts import Act
 from chengxin.ledger.messages import Message, MessageBody
 from chengxin.warn.answered import spelt
-from chengxin.web.auditor import render
+from chengxin.web.auditor import looking, render
 from chengxin.web.auditor.guard import form
 from chengxin.web.auditor.office import Office, office
 from chengxin.web.auditor.visitor import Visitor, visitor
@@ -87,7 +87,7 @@ def mail(request: Request, number: int) -> Response:
         "attachments": [part.get_filename() for part in content.iter_attachments()] if content else [],
     }
     if content is not None:
-        _on_record(request, here, who, "mail", "shown")
+        looking.look(request, "mail", outcome="shown")
     return render.page(request, "mail.html.j2", context)
 
 
@@ -110,7 +110,7 @@ async def attachment(request: Request, number: int, place: int) -> Response:
     parts: Sequence[EmailMessage] = list(content.iter_attachments())
     if not 0 <= place < len(parts):
         raise HTTPException(404)
-    _on_record(request, office(request), visitor(request), "mail.attachment", "shown")
+    looking.look(request, "mail.attachment", outcome="shown")
     return Response(
         parts[place].get_payload(decode=True),
         media_type=parts[place].get_content_type(),
@@ -161,8 +161,3 @@ def _sender(content: bytes) -> str:
 def _suffix(part: EmailMessage) -> str:
     found = re.search(r"\.[a-z0-9]{1,5}$", (part.get_filename() or "").lower())
     return found.group() if found else ""
-
-
-def _on_record(request: Request, here: Office, who: Visitor, what: str, outcome: str) -> None:
-    purpose = who.purpose.words if who.purpose else "本单位邮件"
-    access.record(here.house, who.login, who.department, what, "", purpose, "/credit/mails", outcome)
