@@ -20,40 +20,38 @@ Nothing is lost by clearing. Do not clear runs of past days to correct what was 
 stays, and a correction is today's check.
 """
 
-from airflow.sdk import dag, task
+from airflow.sdk import task
 
-from chengxin.dagtools import ADVICE, HOUSE, as_of, fact_assets, house, schedule
+from chengxin.dagtools import as_of, each_district, schedule
 
 # After the night's harvests, before lunch mail is read, before offices close.
 THREE_TIMES_A_DAY = "30 6,12,17 * * *"
 
 
-@dag(
+@each_district(
     description="核查：事实 × 政策 → 核查意见、年报状态",
     schedule=schedule(THREE_TIMES_A_DAY),
     tags=["stage:check", "kind:now", "table:finding", "table:advice", "table:filing_status"],
     doc_md=__doc__,
-    **HOUSE,
 )
-def check_matters():
+def check_matters(home):
     """Facts × policy → findings → advice."""
 
-    @task(inlets=fact_assets(), outlets=[ADVICE])
+    advice = home.asset("advice")
+
+    @task(inlets=home.facts(), outlets=[advice])
     def check(**context):
         from chengxin import check
 
         day = as_of(context)
-        counts = check.run(house(), day)
-        context["outlet_events"][ADVICE].extra = {"as_of": day.isoformat()}
+        counts = check.run(home.house(), day)
+        context["outlet_events"][advice].extra = {"as_of": day.isoformat()}
         return counts
 
     @task
     def desk():
         from chengxin.desk import refresh
 
-        return refresh.refresh(house())
+        return refresh.refresh(home.house())
 
     check() >> desk()
-
-
-check_matters()

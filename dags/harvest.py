@@ -1,4 +1,4 @@
-"""The harvest DAGs, `harvest__<source>`: one per contract in `include/sources/` that the district enables.
+"""The harvest DAGs, `harvest__<source>`: one per contract in `include/sources/` that a district enables.
 
 Each DAG's own page says what it harvests, who reads it and how to rerun it: `chengxin.dagtools.harvests`.
 """

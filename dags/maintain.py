@@ -19,42 +19,38 @@ Clear the run, or trigger the DAG. What is cleared already is not cleared twice.
 Nothing. A broken chain is not mended by a rerun: keep the ledger as it is and ask why.
 """
 
-from airflow.sdk import dag, task
+from airflow.sdk import task
 
-from chengxin.dagtools import HOUSE, as_of, house, schedule
+from chengxin.dagtools import as_of, each_district, schedule
 
 SUNDAY_MORNING = "0 5 * * 0"
 
 
-@dag(
+@each_district(
     description="维护：核对台账，清除到期内容，整理湖中文件",
     schedule=schedule(SUNDAY_MORNING),
     tags=["stage:maintain", "kind:now"],
     doc_md=__doc__,
-    **HOUSE,
 )
-def maintain():
+def maintain(home):
     """The ledger's chain, retention, the lake's files."""
 
     @task
     def verify_chain():
         from chengxin import maintain as stage
 
-        return stage.verify_chain(house())
+        return stage.verify_chain(home.house())
 
     @task
     def clear_expired(**context):
         from chengxin import retention
 
-        return retention.run(house(), as_of(context))
+        return retention.run(home.house(), as_of(context))
 
     @task
     def tidy_lake():
         from chengxin import upkeep
 
-        return upkeep.tidy(house())
+        return upkeep.tidy(home.house())
 
     verify_chain() >> clear_expired() >> tidy_lake()
-
-
-maintain()

@@ -17,9 +17,9 @@ Trigger it with `as_of` and `reason`. Each run is an act of its own.
 Nothing. A cleared run puts the same question on record again.
 """
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, task
 
-from chengxin.dagtools import HOUSE, as_of, house
+from chengxin.dagtools import as_of, each_district
 
 ASKED = {
     "as_of": Param(type="string", format="date", title="as_of", description="The past day."),
@@ -27,14 +27,14 @@ ASKED = {
 }
 
 
-@dag(
+@each_district(
     description="重算：按当日已知事实和当日政策重新核查，逐行比对",
     schedule=None,
     tags=["stage:replay", "kind:now"],
     doc_md=__doc__,
-    **{**HOUSE, "params": ASKED},
+    params=ASKED,
 )
-def replay():
+def replay(home):
     """What would be said of a past day, and the difference."""
 
     @task
@@ -44,12 +44,9 @@ def replay():
         from chengxin import replay as stage
 
         actor = getattr(context["dag_run"], "triggering_user_name", None) or "airflow"
-        made = stage.on_record(house(), as_of(context), actor, context["params"]["reason"])
+        made = stage.on_record(home.house(), as_of(context), actor, context["params"]["reason"])
         if not made.explained:
             raise AirflowFailException(str(made))
         return made.to_dict()
 
     compare()
-
-
-replay()

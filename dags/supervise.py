@@ -17,30 +17,26 @@ Clear the run, or trigger the DAG with `as_of`, any day of the month after. A mo
 Nothing. A month that was told is not told again, also where later harvests would change its numbers.
 """
 
-from airflow.sdk import dag, task
+from airflow.sdk import task
 
-from chengxin.dagtools import HOUSE, as_of, house, schedule
+from chengxin.dagtools import as_of, each_district, schedule
 
 SECOND_OF_THE_MONTH = "0 10 2 * *"
 
 
-@dag(
+@each_district(
     description="月报：信用记录和信用报告使用情况，发区发改局、区金融事业发展中心",
     schedule=schedule(SECOND_OF_THE_MONTH),
     tags=["stage:warn", "kind:interval"],
     doc_md=__doc__,
-    **HOUSE,
 )
-def supervise():
+def supervise(home):
     """The use of credit records in the month before."""
 
     @task
     def report(**context):
         from chengxin import warn
 
-        return warn.supervise(house(), as_of(context))
+        return warn.supervise(home.house(), as_of(context))
 
     report()
-
-
-supervise()

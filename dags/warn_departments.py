@@ -20,32 +20,31 @@ Nothing. Messages in state `unknown` (cut off between sending and recording) are
 sends them.
 """
 
-from airflow.sdk import dag, task
+from airflow.sdk import task
 
-from chengxin.dagtools import ADVICE, HOUSE, approval, as_of, failed_tasks, house
+from chengxin.dagtools import approval, as_of, each_district, failed_tasks
 
 
-@dag(
+@each_district(
     description="提醒：按部门发送年报倒计时和变化的核查意见",
-    schedule=[ADVICE],
+    schedule=lambda home: [home.asset("advice")],
     tags=["stage:warn", "kind:now"],
     doc_md=__doc__,
-    **HOUSE,
 )
-def warn_departments():
+def warn_departments(home):
     """Plan → send, per department → report."""
 
     @task
     def plan(**context):
         from chengxin import warn
 
-        return warn.plan(house(), as_of(context))
+        return warn.plan(home.house(), as_of(context))
 
     @task.branch
     def mass(departments, **context):
         from chengxin import warn
 
-        return "approve" if departments and warn.approval_needed(house(), as_of(context)) else "send"
+        return "approve" if departments and warn.approval_needed(home.house(), as_of(context)) else "send"
 
     approve = approval(
         "approve",
@@ -63,13 +62,13 @@ def warn_departments():
     def send(department, **context):
         from chengxin import warn
 
-        return warn.send(house(), as_of(context), department)
+        return warn.send(home.house(), as_of(context), department)
 
     @task
     def report(**context):
         from chengxin import warn
 
-        return warn.report(house(), as_of(context), failed_tasks(context))
+        return warn.report(home.house(), as_of(context), failed_tasks(context))
 
     # A teardown runs whatever happened before it (silence would look like a quiet day), and does not make a run whose
     # sending failed look like a success.
@@ -77,6 +76,3 @@ def warn_departments():
     sent = send.expand(department=planned)
     mass(planned) >> [approve, sent]
     approve >> sent >> report().as_teardown(on_failure_fail_dagrun=True)
-
-
-warn_departments()

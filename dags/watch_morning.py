@@ -18,38 +18,34 @@ Clear the run, or trigger the DAG. The same finding is told once, the same retur
 Nothing is lost by clearing.
 """
 
-from airflow.sdk import dag, task
+from airflow.sdk import task
 
-from chengxin.dagtools import HOUSE, as_of, house, schedule
+from chengxin.dagtools import as_of, each_district, schedule
 
 NINE_O_CLOCK = "0 9 * * *"
 
 
-@dag(
+@each_district(
     description="晨间巡查：当日核查和运行日报是否已完成；读取退信",
     schedule=schedule(NINE_O_CLOCK),
     tags=["stage:watch", "kind:now"],
     doc_md=__doc__,
-    **HOUSE,
 )
-def watch_morning():
+def watch_morning(home):
     """Has the day begun?"""
 
     @task
     def watch(**context):
         from chengxin import warn
 
-        return warn.watch(house(), as_of(context))
+        return warn.watch(home.house(), as_of(context))
 
     @task
     def bounces():
         from chengxin.warn import bounces
 
         # Whoever has no box for what comes back looks into the mail server's log instead.
-        return bounces.read(house()) if bounces.configured(house()) else {}
+        return bounces.read(home.house()) if bounces.configured(home.house()) else {}
 
     watch()
     bounces()
-
-
-watch_morning()

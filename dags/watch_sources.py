@@ -18,28 +18,27 @@ Clear the run, or trigger the DAG. A sweep that finds nothing new writes nothing
 Nothing is lost by clearing. A failed `alarm` stays failed when it is cleared alone: it repeats what the sweep found.
 """
 
-from airflow.sdk import dag, task
+from airflow.sdk import task
 
-from chengxin.dagtools import HOUSE, as_of, house, schedule
+from chengxin.dagtools import as_of, each_district, schedule
 
 EVERY_HALF_HOUR = "5,35 * * * *"
 
 
-@dag(
+@each_district(
     description="巡查：每个来源是否新鲜、迟到、过旧或已恢复",
     schedule=schedule(EVERY_HALF_HOUR),
     tags=["stage:watch", "kind:now"],
     doc_md=__doc__,
-    **HOUSE,
 )
-def watch_sources():
+def watch_sources(home):
     """The state of each source, and a cry for those that became too old."""
 
     @task
     def sweep(**context):
         from chengxin import sweep as stage
 
-        return stage.run(house(), as_of(context))
+        return stage.run(home.house(), as_of(context))
 
     @task
     def alarm(swept):
@@ -51,11 +50,8 @@ def watch_sources():
     def desk():
         from chengxin.desk import refresh
 
-        return refresh.refresh(house())
+        return refresh.refresh(home.house())
 
     swept = sweep()
     alarm(swept)
     swept >> desk()
-
-
-watch_sources()

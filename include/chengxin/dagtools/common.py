@@ -1,4 +1,4 @@
-"""What every DAG of the house has in common: failure notice, retries, time limits, tags, schedules, assets."""
+"""What every DAG of the house has in common: failure notice, retries, time limits, tags, schedules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import Asset, CronTriggerTimetable, ExceptionRetryPolicy, Param, RetryAction, RetryRule
+from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
 from chengxin.dagtools import metrics
 from chengxin.dagtools.notice import tell_operators
@@ -32,7 +32,7 @@ TAGS = frozenset(
         *(f"table:{table.name}" for table in (*FACTS, *CONCLUSIONS)),
     }
 )
-"""The closed list of tags."""
+"""The closed list of tags. Where there are several districts, `district:<code>` comes to it."""
 
 HOPELESS = ExceptionRetryPolicy(
     rules=[
@@ -95,16 +95,3 @@ def approval(task_id: str, *, subject: str, body: str) -> ApprovalOperator:
     return ApprovalOperator(
         task_id=task_id, subject=subject, body=body, defaults="Reject", response_timeout=WAIT_FOR_A_PERSON
     )
-
-
-def lake_asset(table: str) -> Asset:
-    """The asset of a lake table: `lake://<table>`."""
-    return Asset(f"lake://{table}")
-
-
-def fact_assets() -> list[Asset]:
-    """The assets of all fact tables."""
-    return [lake_asset(table.name) for table in FACTS]
-
-
-ADVICE = lake_asset("advice")

@@ -1,21 +1,25 @@
-"""The harvest DAGs: one per contract that the district enables, `harvest__<source>`.
+"""The harvest DAGs: one per contract that a district enables, `harvest__<source>`.
 
 A contract that cannot be read still gets its DAG, whose one task fails with the message: the hole is seen, is
-reported, and harms no other source.
+reported, and harms no other source. A district file that cannot be read keeps its DAGs in the same way, as far as its
+sources can still be made out, and harms no other district.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, XComArg, get_current_context, task
 
-from chengxin import contracts, districts
+from chengxin import contracts, districts, settings
 from chengxin.contracts import Contract, Partitions
-from chengxin.dagtools.common import HOUSE, lake_asset, schedule
+from chengxin.dagtools.common import schedule
 from chengxin.dagtools.days import as_of
-from chengxin.dagtools.house import house
+from chengxin.dagtools.each import for_home
+from chengxin.dagtools.homes import Home
 from chengxin.errors import ChengxinError, ConfigError
 from chengxin.settings import House
 
@@ -44,7 +48,7 @@ Do not clear runs of past days to "refresh" them: the source answers with today'
 
 BROKEN_DOC = """\
 ## What it does
-Nothing but fail: `include/sources/{name}.yml` cannot be used. The task's log and this message say why:
+Nothing but fail: a file that it is made from cannot be used. The task's log and this message say why:
 
 ```
 {message}
@@ -65,39 +69,69 @@ Nothing.
 
 
 def harvest_dags(environment: House | None = None) -> dict[str, DAG]:
-    """The harvest DAGs of the district, by DAG id.
+    """The harvest DAGs of all districts of the installation, by DAG id.
 
     Args:
-        environment: the house to read contracts from; None: the one that the environment describes.
+        environment: the one house to read contracts from; None: those that the environment describes.
     """
+    if environment is not None:
+        return _of_district(Home(), environment.include_dir, environment.district, {})
     try:
-        place = environment or House.from_environment()
-        district = districts.load(place.include_dir / "districts" / f"{place.district}.yml")
+        codes = settings.configured()
     except ChengxinError as error:
         # Without a district nobody can say which sources there are: one DAG that says so.
-        dag = _broken("district", error)
+        dag = _broken(Home(), "district", error)
         return {dag.dag_id: dag}
-    return {dag.dag_id: dag for dag in (_dag(place.include_dir / "sources", name) for name in district.sources)}
+    made: dict[str, DAG] = {}
+    # Districts share contracts: each is read once.
+    read: dict[str, Contract | ChengxinError] = {}
+    for code in codes:
+        made |= _of_district(Home(code) if len(codes) > 1 else Home(), settings.include_folder(), code, read)
+    return made
 
 
-def _dag(folder: Path, name: str) -> DAG:
+def _of_district(home: Home, include: Path, code: str, read: dict[str, Contract | ChengxinError]) -> Mapping[str, DAG]:
+    file = include / "districts" / f"{code}.yml"
     try:
-        return harvest_dag(contracts.load(folder / f"{name}.yml"))
+        sources: Sequence[str] = districts.load(file).sources
     except ChengxinError as error:
-        return _broken(name, error)
+        dags = [_broken(home, name, error) for name in ("district", *_made_out(file))]
+    else:
+        dags = [_dag(home, include / "sources", name, read) for name in sources]
+    return {dag.dag_id: dag for dag in dags}
 
 
-def harvest_dag(contract: Contract) -> DAG:
-    """The DAG of one contract: `fetch` >> `publish`, or `begin` >> a `fetch` for each part >> `publish`.
+def _made_out(file: Path) -> list[str]:
+    """The sources that a broken district file still names."""
+    try:
+        text = file.read_text("utf-8", "replace")
+    except OSError:
+        return []
+    listed = re.search(r"(?m)^sources:[ \t]*(\[[^\]]*\]|(?:(?:#.*)?\n[ \t]*- .*)+)", text)
+    names = re.findall(r"(?:[\[,]|- )\s*([a-z][a-z0-9_]*)", re.sub(r"#.*", "", listed[1])) if listed else []
+    return list(dict.fromkeys(names))
+
+
+def _dag(home: Home, folder: Path, name: str, read: dict[str, Contract | ChengxinError]) -> DAG:
+    if name not in read:
+        try:
+            read[name] = contracts.load(folder / f"{name}.yml")
+        except ChengxinError as error:
+            read[name] = error
+    found = read[name]
+    return _broken(home, name, found) if isinstance(found, ChengxinError) else harvest_dag(found, home)
+
+
+def harvest_dag(contract: Contract, home: Home) -> DAG:
+    """The DAG of one contract and district: `fetch` >> `publish`, or `begin` >> a `fetch` for each part >> `publish`.
 
     `publish` updates the asset of each table it feeds.
     """
-    outlets = [lake_asset(table) for table in contract.tables]
+    outlets = [home.asset(table) for table in contract.tables]
     with DAG(
-        dag_id=f"harvest__{contract.name}",
+        dag_id=home.dag_id("harvest", contract.name),
         description=contract.title,
         schedule=schedule(contract.schedule),
-        tags=["stage:harvest", "kind:now", *(f"table:{table}" for table in contract.tables)],
         doc_md=DOC.format(
             name=contract.name,
             title=contract.title,
@@ -105,26 +139,30 @@ def harvest_dag(contract: Contract) -> DAG:
             legal_basis=contract.legal_basis,
             tables=", ".join(f"`{table}`" for table in contract.tables),
         ),
-        **{**HOUSE, "default_args": {**HOUSE["default_args"], "owner": contract.owner}},
+        **for_home(
+            home,
+            tags=["stage:harvest", "kind:now", *(f"table:{table}" for table in contract.tables)],
+            default_args={"owner": contract.owner},
+        ),
     ) as dag:
 
         @task(execution_timeout=timedelta(hours=2))
         def fetch(**context: object) -> int:
             from chengxin import harvest
 
-            return harvest.fetch(house(), contract.name, as_of(context))
+            return harvest.fetch(home.house(), contract.name, as_of(context))
 
         @task(execution_timeout=timedelta(minutes=10))
         def begin(**context: object) -> int:
             from chengxin import parts
 
-            return parts.open(house(), contract.name, as_of(context))
+            return parts.open(home.house(), contract.name, as_of(context))
 
         @task(outlets=outlets, execution_timeout=timedelta(hours=1))
         def publish(harvest_id: int, **context: object) -> dict[str, object]:
             from chengxin import harvest
 
-            counts = harvest.publish(house(), harvest_id)
+            counts = harvest.publish(home.house(), harvest_id)
             extra = {
                 "as_of": as_of(context).isoformat(),
                 "seq": counts.get("seq"),
@@ -138,16 +176,16 @@ def harvest_dag(contract: Contract) -> DAG:
             publish(fetch())
         else:
             harvest_id = begin()
-            _parts(contract.partitions, harvest_id) >> publish(harvest_id)  # type: ignore[arg-type]
+            _parts(home, contract.partitions, harvest_id) >> publish(harvest_id)  # type: ignore[arg-type]
     return dag
 
 
-def _parts(partitions: Partitions, harvest_id: object) -> XComArg:
+def _parts(home: Home, partitions: Partitions, harvest_id: object) -> XComArg:
     """One mapped task a part: a slow one keeps its own slot, and no other waiting."""
 
     @task(
         task_id="fetch",
-        pool=partitions.pool,
+        pool=home.pool(partitions.pool),
         max_active_tis_per_dagrun=partitions.at_once,
         map_index_template="{{ part }}",
         execution_timeout=timedelta(hours=2),
@@ -156,20 +194,19 @@ def _parts(partitions: Partitions, harvest_id: object) -> XComArg:
         from chengxin import parts
 
         get_current_context()["part"] = part  # type: ignore[typeddict-unknown-key]
-        parts.fetch(house(), harvest_id, part)
+        parts.fetch(home.house(), harvest_id, part)
 
     return fetch_part.partial(harvest_id=harvest_id).expand(part=list(partitions.values))
 
 
-def _broken(name: str, error: ChengxinError) -> DAG:
+def _broken(home: Home, name: str, error: ChengxinError) -> DAG:
     what, where, why, remedy = error.what, error.where, error.why, error.remedy
     with DAG(
-        dag_id=f"harvest__{name}",
+        dag_id=home.dag_id("harvest", name),
         description=f"cannot be used: {what}",
         schedule=schedule(BROKEN_SCHEDULE),
-        tags=["stage:harvest", "kind:now"],
         doc_md=BROKEN_DOC.format(name=name, message=error),
-        **HOUSE,
+        **for_home(home, tags=["stage:harvest", "kind:now"]),
     ) as dag:
 
         @task

@@ -7,6 +7,7 @@ import logging
 import os
 
 from chengxin.connections import Connection
+from chengxin.dagtools.homes import named
 from chengxin.errors import ConfigError, ConnectionNotFoundError
 from chengxin.settings import House
 
@@ -56,13 +57,16 @@ def connection(conn_id: str) -> Connection:
     )
 
 
-def house() -> House:
-    """The house that the environment describes, with Airflow's connections; in a task the log is told of it.
+def house(district: str = "") -> House:
+    """The house of a district, with Airflow's connections; in a task the log is told of it.
+
+    Args:
+        district: its code; empty: the only one that the environment names.
 
     Raises:
-        ConfigError: the environment describes none.
+        ConfigError: the environment describes no such house.
     """
-    place = House.from_environment(connections=connection)
+    place = House.from_environment(district=district, connections=connection)
     name_in_log(place)
     yield_to_pages()
     return place
@@ -95,6 +99,6 @@ def name_in_log(place: House) -> None:
         dag_id = get_current_context()["dag"].dag_id
     except RuntimeError:
         return
-    kind, _, source = dag_id.partition("__")
-    bind_contextvars(district=place.district, **({"source": source} if kind == "harvest" and source else {}))
+    source = named(dag_id).source
+    bind_contextvars(district=place.district, **({"source": source} if source else {}))
     log.info("house of district %s, mode %s, at %s", place.district, place.mode, place.var)

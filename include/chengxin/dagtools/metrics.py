@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
+from chengxin.dagtools.homes import named
 from chengxin.settings import House
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,8 @@ def report(context: Mapping[str, Any]) -> None:
     """Sets the gauges of a task that has just succeeded. A gauge that cannot be set is logged: the task is done."""
     dag_id, task_id = context["dag"].dag_id, context["ti"].task_id
     try:
-        measured = measure(House.from_environment(), dag_id, task_id, lambda: _day(context))
+        place = House.from_environment(district=named(dag_id).home.district)
+        measured = measure(place, dag_id, task_id, lambda: _day(context))
         if measured:
             from airflow.sdk.observability import stats
 
@@ -53,14 +55,14 @@ def measure(house: House, dag_id: str, task_id: str, day: Callable[[], date]) ->
         task_id: its own.
         day: asked for the day that the run speaks for, where there is something to measure.
     """
-    kind, _, source = dag_id.partition("__")
+    it = named(dag_id)
     measures: dict[str, Callable[[], dict[str, float]]] = {
-        "harvest.publish": lambda: _harvest(house, source, day()),
+        "harvest.publish": lambda: _harvest(house, it.source, day()),
         "check_matters.check": lambda: _check(house, day()),
         "warn_departments.report": lambda: _messages(house, day()),
         "watch_sources.sweep": lambda: _sources(house, day()),
     }
-    found = measures.get(f"{kind}.{task_id}", dict)()
+    found = measures.get(f"{it.kind}.{task_id}", dict)()
     return {f"chengxin.{house.district}.{name}": value for name, value in found.items()}
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from chengxin.connections import Connection
 from chengxin.dagtools.days import as_of
+from chengxin.dagtools.homes import named
 from chengxin.dagtools.house import house
 from chengxin.settings import House
 
@@ -35,7 +36,7 @@ def tell_operators(context: Mapping[str, Any]) -> None:
     try:
         from chengxin import districts  # every DAG file imports this module, and few runs fail
 
-        place = house()
+        place = house(named(context["dag"].dag_id).home.district)
         district = districts.load(place.include_dir / "districts" / f"{place.district}.yml")
         server = place.connections(district.mail.connection)
         if not _may_send(place, server):
@@ -120,8 +121,8 @@ def _connected(server: Connection) -> smtplib.SMTP:
 
 def _ledger_message(place: House, dag_id: str) -> str | None:
     """What the ledger keeps about the source's newest harvest, if that one failed."""
-    source = dag_id.removeprefix("harvest__")
-    if source == dag_id:
+    source = named(dag_id).source
+    if not source:
         return None
     from sqlalchemy import select
 
