@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +12,10 @@ from sqlalchemy import select
 from chengxin import check, objections, officers
 from chengxin.accounts import NotPermittedError
 from chengxin.errors import ConfigError
+from chengxin.ledger import standing
 from chengxin.ledger.acts import Act
 from chengxin.ledger.decisions import WEIGHED
+from chengxin.ledger.standing import Standing
 from chengxin.objections import NoSuchObjectionError
 from chengxin.officers import NoSuchAdviceError, WithdrawnError
 from chengxin.settings import House
@@ -54,6 +57,11 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Town:
     return Town(House(ROOT, tmp_path_factory.mktemp("officers") / "var", "370112", clock=lambda: NOW))
 
 
+def standing_of(house: House, advice_ids: list[str]) -> Mapping[str, Standing]:
+    with house.ledger.read() as session:
+        return standing.of(session, advice_ids)
+
+
 def test_a_decision_with_the_advice_needs_no_reason(town: Town) -> None:
     advice = town.advice("M1")
     assert advice["decision"] == "EXCLUDE"
@@ -62,9 +70,9 @@ def test_a_decision_with_the_advice_needs_no_reason(town: Town) -> None:
     )
     assert (made.matter_id, made.department, made.name) == ("M1", "zjj", "样例承办员乙")
     assert (made.advised, made.against, made.disputed, made.at) == ("EXCLUDE", False, False, NOW)
-    state = officers.state_of(town.house, [advice["advice_id"], "unknown"])
+    state = standing_of(town.house, [advice["advice_id"], "unknown"])
     assert state[advice["advice_id"]].decision == made
-    assert state["unknown"] == officers.State((), ())
+    assert state["unknown"] == Standing()
     with town.house.ledger.begin() as session:
         act = session.scalar(select(Act).where(Act.seq == made.act))
     assert act is not None
@@ -73,15 +81,15 @@ def test_a_decision_with_the_advice_needs_no_reason(town: Town) -> None:
 
 def test_against_the_advice_or_without_weighing_it_needs_one(town: Town) -> None:
     number = town.advice("M1")["advice_id"]
-    before = officers.state_of(town.house, [number])[number].decisions
+    before = standing_of(town.house, [number])[number].decisions
     with pytest.raises(ConfigError, match="the advice says EXCLUDE"):
         officers.decide(town.house, "zjj", number, "PASS", "reference", "  ")
     with pytest.raises(ConfigError, match="the notice asks that credit be weighed"):
         officers.decide(town.house, "zjj", number, "EXCLUDE", "not_weighed")
-    assert officers.state_of(town.house, [number])[number].decisions == before
+    assert standing_of(town.house, [number])[number].decisions == before
     made = officers.decide(town.house, "zjj", number, "PASS", "reference", "法院已出具履行完毕证明")
     assert made.against
-    assert officers.state_of(town.house, [number])[number].decisions == (*before, made)
+    assert standing_of(town.house, [number])[number].decisions == (*before, made)
 
 
 @pytest.mark.parametrize("advised", officers.OPEN_ENDED)
@@ -107,7 +115,7 @@ def test_nobody_else_decides_and_a_foreign_id_looks_like_none(town: Town) -> Non
         with pytest.raises(NoSuchAdviceError):
             objections.make(town.house, "zjj", wrong, "x")
     assert len(set(told)) == 1
-    assert officers.state_of(town.house, [number])[number].decisions == ()
+    assert standing_of(town.house, [number])[number].decisions == ()
 
 
 def test_unknown_codes_and_endless_words_are_refused(town: Town) -> None:
@@ -126,7 +134,7 @@ def test_an_objection_disputes_the_advice_until_it_is_settled(town: Town) -> Non
     advice = town.advice("M2")
     number = advice["advice_id"]
     made = objections.make(town.house, "zjj", number, "报告已交，未登记", MONDAY - timedelta(days=1))
-    assert officers.state_of(town.house, [number])[number].disputed
+    assert standing_of(town.house, [number])[number].disputed
     with pytest.raises(ConfigError, match="objection to the advice is not settled"):
         officers.decide(town.house, "zjj", number, advice["decision"], "necessary")
     decided = officers.decide(town.house, "zjj", number, advice["decision"], "necessary", "事项时限将满")
@@ -137,7 +145,7 @@ def test_an_objection_disputes_the_advice_until_it_is_settled(town: Town) -> Non
         objections.settle(town.house, "zjj", made.id, "perhaps", "x")  # type: ignore[arg-type]
     settled = objections.settle(town.house, "zjj", made.id, "partly", "已补登报告")
     assert (settled.outcome, settled.settled_by) == ("partly", "zjj")
-    state = officers.state_of(town.house, [number])[number]
+    state = standing_of(town.house, [number])[number]
     assert not state.disputed
     assert state.objections == (settled,)
     with pytest.raises(NoSuchObjectionError):

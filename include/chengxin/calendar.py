@@ -168,6 +168,14 @@ def windows(report_years: Iterable[int], table: Table | None = None) -> list[Win
     return [window(year, table) for year in report_years]
 
 
+def anniversary(day: date, years: int) -> date:
+    """The same day some years on; a missing 29 February is the 28th, as in the policy's conditions."""
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:
+        return day.replace(year=day.year + years, day=28)
+
+
 def reported_year(day: date) -> int:
     """The report year that a day's work is about: the year before, until the end of the day's year."""
     return day.year - 1

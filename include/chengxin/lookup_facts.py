@@ -17,7 +17,7 @@ import ibis
 from sqlalchemy import Connection, or_, select
 
 from chengxin import engine, linking
-from chengxin.calendar import reported_year
+from chengxin.calendar import anniversary, reported_year
 from chengxin.clock import beijing_date
 from chengxin.desk import Desk, read, tables
 from chengxin.districts import District
@@ -252,14 +252,6 @@ def usable(report: Mapping[str, Any], agencies: Iterable[Mapping[str, Any]], on:
         and (agency["cancelled_on"] is None or agency["cancelled_on"] >= issued)
         for agency in agencies
     )
-
-
-def anniversary(day: date, years: int) -> date:
-    """The same day some years on; a missing 29 February is the 28th, as in the policy."""
-    try:
-        return day.replace(year=day.year + years)
-    except ValueError:
-        return day.replace(year=day.year + years, day=28)
 
 
 def _handed_in(at: datetime | None, on: date) -> bool:

@@ -1,6 +1,6 @@
 """A subject objects (异议): an officer of the matter's department receives the objection and later settles it.
 
-Until then the advice is disputed: `officers.state_of` says so, and a decision on it needs a reason. An objection may
+Until then the advice is disputed: `ledger.standing` says so, and a decision on it needs a reason. An objection may
 also be made to advice that was withdrawn meanwhile: it was acted on, perhaps.
 """
 

@@ -6,8 +6,7 @@ to ask by (`ledger.decisions`). Later decisions on the same advice count instead
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import ibis
@@ -18,7 +17,6 @@ from chengxin.check import load_district
 from chengxin.errors import ChengxinError, ConfigError
 from chengxin.ledger import acts, decisions, objections
 from chengxin.ledger.decisions import Decided, Outcome, Weighed
-from chengxin.ledger.objections import Objected
 from chengxin.settings import House
 
 LONGEST = 1000
@@ -38,26 +36,6 @@ class WithdrawnError(ChengxinError):
     """The advice stands no more (its matter was closed, the applicant left it), or says something else by now."""
 
     cause = "withdrawn"
-
-
-@dataclass(frozen=True)
-class State:
-    """Where the people stand with one advice."""
-
-    decisions: tuple[Decided, ...]
-    """Oldest first."""
-    objections: tuple[Objected, ...]
-    """Oldest first."""
-
-    @property
-    def decision(self) -> Decided | None:
-        """The decision that counts; None: not decided."""
-        return self.decisions[-1] if self.decisions else None
-
-    @property
-    def disputed(self) -> bool:
-        """An objection of the subject waits to be settled."""
-        return any(each.is_open for each in self.objections)
 
 
 def decide(
@@ -150,14 +128,6 @@ def decide(
 def goes_against(advised: str, decision: str) -> bool:
     """Whether a decision goes against an advice: it is another outcome, and the advice left no choice."""
     return advised not in OPEN_ENDED and advised != decision
-
-
-def state_of(house: House, advice_ids: Iterable[str]) -> dict[str, State]:
-    """Decisions on, and objections to, some advice; every id asked for is there."""
-    ids = list(dict.fromkeys(advice_ids))
-    with house.ledger.read() as session:
-        decided, objected = decisions.decisions_of(session, ids), objections.objections_of(session, ids)
-    return {one: State(decided.get(one, ()), objected.get(one, ())) for one in ids}
 
 
 def advice_of(house: House, officer: Actor, advice_id: str) -> Mapping[str, Any]:

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import String, Text, delete, inspect, select, text, update
 
-from chengxin import erasure, maintain, officers
-from chengxin.ledger import Ledger, access, acts, answers, decisions, objections, outbox
+from chengxin import erasure, maintain
+from chengxin.ledger import Ledger, access, acts, answers, decisions, objections, outbox, standing
 from chengxin.ledger.acts import Act, ActBody
 from chengxin.ledger.answers import Answer
 from chengxin.ledger.decisions import Decision
@@ -97,7 +97,7 @@ def test_words_go_and_the_record_stands(town: House) -> None:
         decided = session.scalars(select(Decision)).all()
         assert len(decided) == 2
         looks = access.looks(session, subject_hash=access.subject_hash(GONE))
-    state = officers.state_of(town, [row.advice_id for row in decided])
+        state = standing.of(session, [row.advice_id for row in decided])
     assert [each.decision.words for each in state.values() if each.decision and each.decision.erased] == [""]
     assert [(look.account, look.purpose) for look in looks] == [("auditor", "")]
     # What is left of an erased decision still cannot be made another officer's.

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 
+from chengxin.calendar import anniversary
 from chengxin.desk import ids
 from chengxin.desk.filings import filings_of
 from chengxin.desk.rows import ConsentRow, EventRow, ReportRow, SubjectRow, SubjectView
@@ -166,7 +167,7 @@ def reports(connection: Connection, subject_id: int, as_of: date, years: int = 1
             and (one.cancelled_on is None or one.cancelled_on >= on)
             for one in filed
         )
-        last = row.valid_to or (_anniversary(row.issue_date, years) if row.issue_date else None)
+        last = row.valid_to or (anniversary(row.issue_date, years) if row.issue_date else None)
         in_time = row.issue_date is not None and row.issue_date <= as_of and last is not None and as_of <= last
         found.append(ReportRow(row.issue_date, last, row.matter_id, agency_filed, agency_filed and in_time))
     return found
@@ -206,14 +207,6 @@ def shown(connection: Connection, rows: Sequence[Row[Any]], as_of: date) -> list
         )
         for row in rows
     ]
-
-
-def _anniversary(day: date, years: int) -> date:
-    try:
-        return day.replace(year=day.year + years)
-    except ValueError:
-        # A missing 29 February is the 28th, as in the policy.
-        return day.replace(year=day.year + years, day=28)
 
 
 def _subject(row: Row[Any]) -> SubjectRow:

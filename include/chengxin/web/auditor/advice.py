@@ -72,7 +72,7 @@ def advice(request: Request, advice_id: str) -> Response:
         "history": view.history,
         "findings": findings,
         "grounds": {each.finding_id: _ground(contracts, units, each, said.uscc, mask) for each in findings},
-        "people": outcomes.people(here.house, [said.advice_id])[said.advice_id],
+        "people": here.standing([said.advice_id])[said.advice_id],
         "speech": Speech(here.words, policy),
         "check": _check(here, said.seq, said.observed_on),
         "same_policy": policy.version == said.policy_version,

@@ -366,9 +366,7 @@ def messages(
 ) -> Items[MessageItem]:
     """The messages that the account may see, the newest first, without their text."""
     who, here = visitor(request), office(request)
-    wanted = select(Message).where(Message.district == here.district.code, Message.mode == here.house.mode)
-    if not who.sees_all:
-        wanted = wanted.where(Message.department == (who.department or "?"))
+    wanted = here.messages(who)
     for column, value in ((Message.as_of, day), (Message.state, state)):
         if value is not None:
             wanted = wanted.where(column == value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -19,6 +20,7 @@ from chengxin.accounts import NotPermittedError
 from chengxin.desk import read
 from chengxin.desk.read import MatterRow
 from chengxin.errors import ConfigError
+from chengxin.settings import House
 from chengxin.web.auditor import looking, matters
 from chengxin.web.auditor.guard import form
 from chengxin.web.auditor.matters import Fault
@@ -38,60 +40,83 @@ MOVED = "没有登记：核查意见在您打开页面之后有变化，请按�
 GONE = "没有登记：这项异议已经了结，或者不属于本单位。"
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A form as it was sent."""
+
+    fields: FormData
+
+    @property
+    def advice_id(self) -> str:
+        """The advice that it is about."""
+        return str(self.fields.get("advice_id", ""))
+
+    @property
+    def page(self) -> int:
+        """The page of the matter's applicants that it was sent from."""
+        given = str(self.fields.get("page", "1"))
+        return int(given) if re.fullmatch("[1-9][0-9]{0,4}", given) else 1
+
+    def words(self, name: str) -> str:
+        """What was typed or chosen; empty: nothing."""
+        # Browsers end the lines of a text area with CR LF.
+        return str(self.fields.get(name, "")).replace("\r\n", "\n").strip()
+
+    def code(self, name: str) -> Any:
+        """The same for the library to judge: it refuses a code that it does not know."""
+        return self.words(name)
+
+
+Do = Callable[[House, str, Sent], object]
+"""What a form asks for: house, login name, form."""
+
+
 @router.post("/matters/{ref}/decision")
 async def decide(request: Request, ref: str) -> Response:
     """An officer's decision on one applicant."""
-    from chengxin import officers
-
-    def act(login: str, fields: FormData) -> None:
-        officers.decide(
-            office(request).house,
-            login,
-            str(fields.get("advice_id", "")),
-            _text(fields, "decision"),  # type: ignore[arg-type]
-            _text(fields, "weighed"),  # type: ignore[arg-type]
-            _text(fields, "reason"),
-            words=_text(fields, "words"),
-            advised=_text(fields, "advised"),
-        )
-
-    return await _acted(request, ref, "decision", act)
+    return await _acted(request, ref, "decision", _decided)
 
 
 @router.post("/matters/{ref}/objection")
 async def object_(request: Request, ref: str) -> Response:
     """A subject's objection to an advice."""
-    from chengxin import objections
-
-    def act(login: str, fields: FormData) -> None:
-        given = _text(fields, "received_on")
-        objections.make(
-            office(request).house,
-            login,
-            str(fields.get("advice_id", "")),
-            _text(fields, "grounds"),
-            _day(given) if given else None,
-        )
-
-    return await _acted(request, ref, "objection", act)
+    return await _acted(request, ref, "objection", _objected)
 
 
 @router.post("/matters/{ref}/settlement")
 async def settle(request: Request, ref: str) -> Response:
     """How an objection was settled."""
+    return await _acted(request, ref, "settlement", _settled)
+
+
+def _decided(house: House, login: str, sent: Sent) -> object:
+    from chengxin import officers
+
+    return officers.decide(
+        house,
+        login,
+        sent.advice_id,
+        sent.code("decision"),
+        sent.code("weighed"),
+        sent.words("reason"),
+        words=sent.words("words"),
+        advised=sent.words("advised"),
+    )
+
+
+def _objected(house: House, login: str, sent: Sent) -> object:
     from chengxin import objections
 
-    def act(login: str, fields: FormData) -> None:
-        number = _text(fields, "objection")
-        objections.settle(
-            office(request).house,
-            login,
-            int(number) if re.fullmatch("[0-9]{1,15}", number) else 0,
-            _text(fields, "outcome"),  # type: ignore[arg-type]
-            _text(fields, "reason"),
-        )
+    given = sent.words("received_on")
+    return objections.make(house, login, sent.advice_id, sent.words("grounds"), _day(given) if given else None)
 
-    return await _acted(request, ref, "settlement", act)
+
+def _settled(house: House, login: str, sent: Sent) -> object:
+    from chengxin import objections
+
+    number = sent.words("objection")
+    known = int(number) if re.fullmatch("[0-9]{1,15}", number) else 0
+    return objections.settle(house, login, known, sent.code("outcome"), sent.words("reason"))
 
 
 @router.post("/matters/{ref}/bundle")
@@ -118,21 +143,19 @@ def _bundle(request: Request, ref: str) -> bytes:
     return export.taken(here.house, scope, visitor(request).login, looking.purpose(visitor(request)))
 
 
-async def _acted(request: Request, ref: str, name: str, act: Callable[[str, FormData], None]) -> Response:
+async def _acted(request: Request, ref: str, name: str, do: Do) -> Response:
     """Does what a form asks for, and shows the matter again."""
     visitor(request).must_be("officer")
-    fields = await form(request)
-    return await run_in_threadpool(_done, request, ref, name, act, fields)
+    return await run_in_threadpool(_done, request, ref, name, do, Sent(await form(request)))
 
 
-def _done(request: Request, ref: str, name: str, act: Callable[[str, FormData], None], fields: FormData) -> Response:
+def _done(request: Request, ref: str, name: str, do: Do, sent: Sent) -> Response:
     from chengxin.objections import NoSuchObjectionError
     from chengxin.officers import NoSuchAdviceError, WithdrawnError
 
-    advice_id, page = str(fields.get("advice_id", "")), _page(fields)
-    _belongs(request, ref, advice_id)
+    _belongs(request, ref, sent.advice_id)
     try:
-        act(visitor(request).login, fields)
+        do(office(request).house, visitor(request).login, sent)
     except (NoSuchAdviceError, NotPermittedError):
         raise HTTPException(404) from None
     except WithdrawnError:
@@ -142,9 +165,9 @@ def _done(request: Request, ref: str, name: str, act: Callable[[str, FormData], 
     except ConfigError:
         words = UNFINISHED[name]
     else:
-        return onward(request, f"/matters/{ref}?page={page}#a-{advice_id}")
-    typed: dict[str, Any] = {key: _text(fields, key) for key in _TYPED}
-    return matters.shown(request, ref, page, Fault(advice_id, name, words, typed))
+        return onward(request, f"/matters/{ref}?page={sent.page}#a-{sent.advice_id}")
+    typed = {each: sent.words(each) for each in _TYPED}
+    return matters.shown(request, ref, sent.page, Fault(sent.advice_id, name, words, typed))
 
 
 def _belongs(request: Request, ref: str, advice_id: str) -> None:
@@ -169,18 +192,8 @@ def _matter(request: Request, ref: str) -> MatterRow:
     return view.matter
 
 
-def _text(fields: FormData, name: str) -> str:
-    # Browsers end the lines of a text area with CR LF.
-    return str(fields.get(name, "")).replace("\r\n", "\n").strip()
-
-
 def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
         raise ConfigError("no day", where="received_on", remedy="write it as 2026-06-15") from None
-
-
-def _page(fields: FormData) -> int:
-    given = str(fields.get("page", "1"))
-    return int(given) if re.fullmatch("[1-9][0-9]{0,4}", given) else 1

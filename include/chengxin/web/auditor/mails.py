@@ -8,10 +8,9 @@ from datetime import date
 from email import message_from_bytes, policy
 from email.header import decode_header, make_header
 from email.message import EmailMessage
-from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from chengxin.ledger import answers
@@ -44,7 +43,7 @@ def mails(
     who, here = visitor(request), office(request)
     who.must_be("auditor", "operator", "officer")
     filters = {Message.as_of: day, Message.department: department, Message.kind: kind, Message.state: state}
-    wanted = _visible(here, who)
+    wanted = here.messages(who)
     for column, value in filters.items():
         if value:
             wanted = wanted.where(column == value)
@@ -118,13 +117,8 @@ async def attachment(request: Request, number: int, place: int) -> Response:
     )
 
 
-def _visible(here: Office, who: Visitor) -> Select[Any]:
-    wanted = select(Message).where(Message.district == here.district.code, Message.mode == here.house.mode)
-    return wanted if who.sees_all else wanted.where(Message.department == (who.department or "?"))
-
-
 def _message(session: Session, here: Office, who: Visitor, number: int) -> Message:
-    found: Message | None = session.scalar(_visible(here, who).where(Message.id == number))
+    found = session.scalar(here.messages(who).where(Message.id == number))
     if found is None:
         raise HTTPException(404)
     return found

@@ -137,7 +137,7 @@ def shown(request: Request, ref: str, page: int = 1, fault: Fault | None = None)
     context = {
         "view": view,
         "matter": view.matter,
-        "people": outcomes.people(here.house, _advice_ids(view)),
+        "people": here.standing(_advice_ids(view)),
         "speech": Speech(here.words, here.policy),
         "units": {code: unit.name for code, unit in here.district.departments.items()},
         "source": here.titles.get(view.matter.source or "", view.matter.source),

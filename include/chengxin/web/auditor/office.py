@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any, TypeVar, cast
 
 from fastapi import Request
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from chengxin import contracts, districts, policy
 from chengxin.clock import beijing_date
@@ -24,7 +24,10 @@ from chengxin.desk import Desk
 from chengxin.desk.scope import Scope
 from chengxin.districts import District
 from chengxin.errors import ConnectionNotFoundError
+from chengxin.ledger import standing
+from chengxin.ledger.messages import Message
 from chengxin.ledger.models import CheckRun
+from chengxin.ledger.standing import Standing
 from chengxin.policy import Policy
 from chengxin.settings import House
 from chengxin.warn import words
@@ -124,6 +127,17 @@ class Office:
         if visitor.sees_all:
             return Scope.everything()
         return Scope.of(self.district, visitor.department or "")
+
+    def standing(self, advice_ids: Iterable[str]) -> Mapping[str, Standing]:
+        """What officers decided on some advice, and what subjects object to; every id asked for is there."""
+        with self.house.ledger.read() as session:
+            return standing.of(session, advice_ids)
+
+    def messages(self, visitor: Visitor) -> Select[Message]:
+        """The messages that a visitor may see, to be narrowed further; a department sees its own."""
+        wanted = select(Message).where(Message.district == self.district.code, Message.mode == self.house.mode)
+        # The operators' messages belong to no department, and are nobody's own.
+        return wanted if visitor.sees_all else wanted.where(Message.department == (visitor.department or "?"))
 
     @property
     def now(self) -> datetime:

@@ -1,4 +1,4 @@
-"""Advice in words: outcomes with their colours, reasons, rules, readings, and what was decided on it."""
+"""Advice in words: outcomes with their colours, reasons, rules and readings."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from functools import cached_property
 from typing import Literal
 
 from chengxin.desk.read import AdviceRow
-from chengxin.ledger import decisions, objections
-from chengxin.ledger.decisions import Decided
-from chengxin.ledger.objections import Objected
 from chengxin.policy import Policy
 from chengxin.policy.loader import rules_of
 from chengxin.policy.vocabulary import RANK
-from chengxin.settings import House
 from chengxin.warn.words import Words
 
 REPAIRED = "RECORD_REPAIRED"
@@ -59,21 +55,6 @@ class Reading:
     outcome: str
     until: object
     reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class People:
-    """Where the people stand with one advice."""
-
-    decisions: tuple[Decided, ...] = ()
-    """Oldest first; the last one counts."""
-    objections: tuple[Objected, ...] = ()
-    """Oldest first."""
-
-    @property
-    def disputed(self) -> bool:
-        """An objection waits to be settled."""
-        return any(each.is_open for each in self.objections)
 
 
 @dataclass(frozen=True)
@@ -140,11 +121,3 @@ class Speech:
         found |= {about.rule: about.title for about in self.policy.lists.easings.values()}
         found |= {name: about.title for name, about in self.policy.stale.rules.items()}
         return found
-
-
-def people(house: House, advice_ids: Iterable[str]) -> Mapping[str, People]:
-    """Decisions on and objections to some advice; every id asked for is there."""
-    ids = list(dict.fromkeys(advice_ids))
-    with house.ledger.read() as session:
-        decided, objected = decisions.decisions_of(session, ids), objections.objections_of(session, ids)
-    return {one: People(decided.get(one, ()), objected.get(one, ())) for one in ids}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import FileResponse
+from sqlalchemy.orm import Session
 
 from chengxin.ledger.models import Harvest
 from chengxin.web.auditor import history, render
@@ -70,7 +71,7 @@ def harvest(request: Request, number: int, offset: int = 0) -> Response:
     here = office(request)
     offset = max(offset, 0)
     with here.house.ledger.read() as session:
-        found = _harvest(here, session.get(Harvest, number))
+        found = _harvest(session, number)
         files, total = history.raw_objects(session, found.id, size=FILES, offset=offset)
     context = {
         "harvest": found,
@@ -93,7 +94,7 @@ def data_docs(request: Request, number: int, path: str) -> Response:
     visitor(request).must_be("auditor", "operator")
     here = office(request)
     with here.house.ledger.read() as session:
-        found = _harvest(here, session.get(Harvest, number))
+        found = _harvest(session, number)
     folder = _docs(here, found)
     if folder is None:
         raise HTTPException(404)
@@ -104,7 +105,13 @@ def data_docs(request: Request, number: int, path: str) -> Response:
     return FileResponse(file, headers={"Content-Security-Policy": DOCS_POLICY})
 
 
-def _harvest(here: Office, found: Harvest | None) -> Harvest:
+def _harvest(session: Session, number: int) -> Harvest:
+    """A harvest by its number.
+
+    Raises:
+        HTTPException: 404, there is none.
+    """
+    found = session.get(Harvest, number)
     if found is None:
         raise HTTPException(404)
     return found
