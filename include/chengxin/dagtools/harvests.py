@@ -18,7 +18,7 @@ from chengxin import contracts, districts, settings
 from chengxin.contracts import Contract, Partitions
 from chengxin.dagtools.common import schedule
 from chengxin.dagtools.days import as_of
-from chengxin.dagtools.each import for_home
+from chengxin.dagtools.each import for_home, keeping_all
 from chengxin.dagtools.homes import Home
 from chengxin.errors import ChengxinError, ConfigError
 from chengxin.settings import House
@@ -85,8 +85,9 @@ def harvest_dags(environment: House | None = None) -> dict[str, DAG]:
     made: dict[str, DAG] = {}
     # Districts share contracts: each is read once.
     read: dict[str, Contract | ChengxinError] = {}
-    for code in codes:
-        made |= _of_district(Home(code) if len(codes) > 1 else Home(), settings.include_folder(), code, read)
+    with keeping_all():
+        for code in codes:
+            made |= _of_district(Home(code) if len(codes) > 1 else Home(), settings.include_folder(), code, read)
     return made
 
 
