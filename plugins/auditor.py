@@ -1,4 +1,4 @@
-"""Mounts the auditor's pages at `/credit` of Airflow's API server, and names them in its navigation.
+"""Mounts the auditor's pages at `/credit` of Airflow's API server (`/credit/<district>`), named in its navigation.
 
 Their guard asks Airflow who has logged in, and the district file what that account may see.
 """

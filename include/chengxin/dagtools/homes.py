@@ -10,6 +10,7 @@ several, the code is part of every name, and nothing of one district's is anothe
 | pool | `default_pool` | `district__370112` |
 | pool that a contract names | `portal` | `portal__370112` |
 | tag | | `district:370112` |
+| pages | `/credit` | `/credit/370112` |
 
 A source's name begins with a letter and a code is six digits, so a DAG's id can be taken apart again (`named`).
 """
@@ -69,6 +70,10 @@ class Home:
         if not self.district:
             return named
         return f"{'district' if named == DEFAULT_POOL else named}__{self.district}"
+
+    def path(self, base: str) -> str:
+        """Where pages of its own are mounted that lie at `base` where there is one district."""
+        return "/".join(filter(None, (base, self.district)))
 
     def house(self) -> House:
         """Its house, with Airflow's connections; in a task the log is told of it.

@@ -12,6 +12,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from chengxin.clock import BEIJING, beijing_date
+from chengxin.dagtools.homes import Home
 from chengxin.web.auditor.history import Intervention
 
 EVENTS = (
@@ -22,23 +23,29 @@ MOST = 500
 """Rows shown of one day."""
 
 
-def on_day(day: date) -> list[Intervention]:
+def on_day(day: date, home: Home = Home()) -> list[Intervention]:  # noqa: B008 - frozen
     """What people did to the runs that speak for a day, the oldest first.
 
     Args:
         day: the Beijing date.
+        home: the district whose runs, where there are several.
     """
     from airflow.models.dagrun import DagRun
     from airflow.models.log import Log
     from airflow.utils.session import create_session
-    from sqlalchemy import String, and_, cast, or_, select
+    from sqlalchemy import String, and_, cast, or_, select, true
 
     begin = datetime.combine(day, time(), BEIJING)
+    own = or_(
+        Log.dag_id.endswith(f"__{home.district}", autoescape=True),
+        Log.dag_id.startswith(f"{home.dag_id('harvest')}__", autoescape=True),
+    )
     that_day = and_(DagRun.run_after >= begin, DagRun.run_after < begin + timedelta(days=1))
     wanted = (
         select(Log.dttm, Log.owner, Log.event, Log.dag_id, Log.run_id, Log.task_id, Log.extra)
         .add_columns(DagRun.conf, DagRun.logical_date, DagRun.run_after)
         .join(DagRun, and_(DagRun.dag_id == Log.dag_id, DagRun.run_id == Log.run_id))
+        .where(own if home.district else true())
         .where(Log.event.in_(EVENTS), or_(that_day, cast(DagRun.conf, String).contains(day.isoformat())))
         .order_by(Log.id)
         .limit(MOST)

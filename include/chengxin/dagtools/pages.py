@@ -7,12 +7,15 @@ but a promise of one, which is kept when somebody first asks.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
-from chengxin.dagtools.house import house
+from chengxin.dagtools.homes import Home, homes
 from chengxin.errors import ChengxinError, ConnectionNotFoundError
+from chengxin.settings import include_folder
 from chengxin.web import ANSWERS_PATH, AUDITOR_PATH
 
 Message = MutableMapping[str, Any]
@@ -68,27 +71,63 @@ class MadeWhenAsked:
 
 
 def answering_page() -> list[dict[str, Any]]:
-    """The answering page, as a plugin names it. Without signing keys it answers 404."""
-    return [{"app": MadeWhenAsked("answering page", _answers), "url_prefix": ANSWERS_PATH, "name": "答复提醒"}]
+    """The answering page of each district, as a plugin names it. Without signing keys it answers 404."""
+    return [
+        {
+            "app": MadeWhenAsked(f"answering page{_of(home)}", partial(_answers, home)),
+            "url_prefix": home.path(ANSWERS_PATH),
+            "name": f"答复提醒{_of(home)}",
+        }
+        for home in homes()
+    ]
 
 
 def auditor_pages() -> list[dict[str, Any]]:
-    """The auditor's pages, as a plugin names them."""
-    return [{"app": MadeWhenAsked("auditor's pages", _auditor), "url_prefix": AUDITOR_PATH, "name": "诚信"}]
+    """The auditor's pages of each district, as a plugin names them."""
+    return [
+        {
+            "app": MadeWhenAsked(f"auditor's pages{_of(home)}", partial(_auditor, home)),
+            "url_prefix": home.path(AUDITOR_PATH),
+            "name": f"诚信{_of(home)}",
+        }
+        for home in homes()
+    ]
 
 
 def auditor_views() -> list[dict[str, Any]]:
-    """Where Airflow's own navigation leads to the auditor's pages."""
-    return [{"name": "诚信", "href": f"{AUDITOR_PATH}/today", "destination": "nav", "url_route": "credit"}]
+    """Where Airflow's own navigation leads to the auditor's pages, by the districts' names where there are several."""
+    return [
+        {
+            "name": f"诚信·{_title(home)}" if home.district else "诚信",
+            "href": f"{home.path(AUDITOR_PATH)}/today",
+            "destination": "nav",
+            "url_route": "-".join(filter(None, ("credit", home.district))),
+        }
+        for home in homes()
+    ]
 
 
-def _answers() -> ASGIApp:
+def _of(home: Home) -> str:
+    return f" {home.district}" if home.district else ""
+
+
+def _title(home: Home) -> str:
+    # Read by every task's process too: a line, not the whole file with its model.
+    try:
+        text = (include_folder() / "districts" / f"{home.district}.yml").read_text("utf-8")
+    except (OSError, ValueError):
+        return home.district
+    found = re.search(r"(?m)^name:[ \t]*[\"']?([^\"'#\n]*[^\"'#\s])", text)
+    return found[1] if found else home.district
+
+
+def _answers(home: Home) -> ASGIApp:
     from chengxin.web import answers
 
-    return answers.app(house())
+    return answers.app(home.house())
 
 
-def _auditor() -> ASGIApp:
+def _auditor(home: Home) -> ASGIApp:
     from airflow.api_fastapi.core_api.security import get_user
     from fastapi import Depends
 
@@ -98,4 +137,4 @@ def _auditor() -> ASGIApp:
     def login(user: Any = Depends(get_user)) -> str:
         return str(user.get_name())
 
-    return pages.app(house(), login, login_url="/api/v2/auth/login", interventions=on_day)
+    return pages.app(home.house(), login, login_url="/api/v2/auth/login", interventions=partial(on_day, home=home))
