@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from chengxin.settings import House
+from chengxin import terminal
 
 Day = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The past day")]
 Why = Annotated[str, typer.Option(prompt="Why", help="Goes on record")]
@@ -35,7 +35,7 @@ def replay(as_of: Day, reason: Why) -> None:
     """Judge a past day again from what was known then, by the rules of the day, and compare row by row."""
     from chengxin import replay as stage
 
-    made = stage.on_record(House.from_environment(), as_of.date(), actor(), reason)
+    made = stage.on_record(terminal.house(), as_of.date(), actor(), reason)
     typer.echo(str(made))
     if not made.explained:
         raise typer.Exit(1)
@@ -59,7 +59,7 @@ def verify(
                 f"{text!r} is no head", where="verify --head", remedy="write number and hash as in the mail: 1234:ab12…"
             )
         known.append(acts.Head(int(number), digest))
-    house = House.from_environment()
+    house = terminal.house()
     faults = maintain.ledger_faults(house, known)
     for fault in faults:
         typer.echo(fault)
@@ -80,7 +80,7 @@ def erase(
 
     if not yes:
         typer.confirm("This cannot be undone. Erase", abort=True)
-    done = erasure.subject(House.from_environment(), subject.strip(), actor(), reason)
+    done = erasure.subject(terminal.house(), subject.strip(), actor(), reason)
     for name, counts in sorted(done["tables"].items()):
         typer.echo(f"{name}: {counts['rows']} rows")
     for name in ("raw_files", "messages", "bodies", "files"):
@@ -101,5 +101,5 @@ def export(
 
     scope = stage.Scope(start.date(), end.date(), matter, subject)
     target = out or Path(f"evidence-{scope.start}-{scope.end}.zip")
-    sha256 = stage.write(House.from_environment(), scope, target, actor(), reason)
+    sha256 = stage.write(terminal.house(), scope, target, actor(), reason)
     typer.echo(f"{target}  sha256 {sha256}")

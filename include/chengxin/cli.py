@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from chengxin import terminal
 from chengxin.auditor_cli import register as register_auditor_commands
 from chengxin.clock import beijing_date
 from chengxin.desk_cli import app as desk_commands
@@ -66,6 +67,16 @@ Registry = Annotated[
 ]
 
 
+@app.callback()
+def main(
+    district: Annotated[
+        str, typer.Option("--district", metavar="CODE", help="Whose house, where this installation carries several")
+    ] = "",
+) -> None:
+    """The stages of a day by hand, and the verbs around them."""
+    terminal.ask(district)
+
+
 def _console() -> Console:
     # Where nobody looks at a screen (a log, a pipe) tables need not be squeezed into 80 columns.
     wide = None if sys.stdout.isatty() else 120
@@ -85,7 +96,7 @@ def harvest(
     from chengxin import districts
     from chengxin import harvest as stage
 
-    house = House.from_environment()
+    house = terminal.house()
     day = _day(house, as_of)
     named = sources or districts.load(house.include_dir / "districts" / f"{house.district}.yml").sources
     console, failed = _console(), []
@@ -111,7 +122,7 @@ def check(
     """Check pending matters and annual reports against the policy."""
     from chengxin import check as stage
 
-    house = House.from_environment()
+    house = terminal.house()
     _console().print(_counts(stage.run(house, _day(house, as_of), full=full)))
 
 
@@ -125,7 +136,7 @@ def warn(
     """Plan the departments' mails and send them. What may be sent is the mode's affair (CHENGXIN_MODE)."""
     from chengxin import warn as stage
 
-    house = House.from_environment()
+    house = terminal.house()
     day, console = _day(house, as_of), _console()
     if dry_run:
         folder = house.var / "dry-run" / day.isoformat()
@@ -148,7 +159,7 @@ def explain(
     """Say why: facts, rule, clause, parameters, the other reading, raw file and row."""
     from chengxin import evidence
 
-    house = House.from_environment()
+    house = terminal.house()
     explanation = evidence.explain(house, id_prefix, viewer)
     if pdf is not None:
         from chengxin import evidence_pdf
@@ -165,7 +176,7 @@ def cases(files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=Fals
     """Run policy cases through the compiled policy."""
     from chengxin.policy import cases as runner
 
-    raise typer.Exit(runner.run(files))
+    raise typer.Exit(runner.run(files, runner.document(terminal.house())))
 
 
 @app.command()
@@ -251,7 +262,7 @@ def trial(data: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -
     """Run the same code on real public data, and reconcile every row of every file."""
     from chengxin import trial as story
 
-    story.run(House.from_environment(), data, _console())
+    story.run(terminal.house(), data, _console())
 
 
 @app.command()
@@ -270,7 +281,7 @@ def docs() -> None:
         os.environ["AIRFLOW_HOME"] = home
         from chengxin.dagtools import catalogue
 
-        house = House.from_environment()
+        house = terminal.house()
         os.environ["CHENGXIN_DISTRICT"] = house.district
         good, bad = contracts.load_all(house.include_dir / "sources")
         for error in bad.values():
@@ -278,7 +289,7 @@ def docs() -> None:
         pages = {
             "DAGS.md": catalogue.text(catalogue.load(house.root / "dags")),
             "DATA.md": data.data(good),
-            "POLICY.md": policy_page.page(policy_cases.document()),
+            "POLICY.md": policy_page.page(policy_cases.document(house)),
         }
     for name, text in pages.items():
         (house.root / "docs" / name).write_text(text, "utf-8")
@@ -293,10 +304,14 @@ def maintain(as_of: AsOf = None) -> None:
     from chengxin import maintain as stage
     from chengxin import retention, upkeep
 
-    house, console = House.from_environment(), _console()
-    console.print(_counts(stage.verify_chain(house)))
-    console.print("cleared:", _counts(retention.run(house, _day(house, as_of))))
-    console.print("lake:", _counts(upkeep.tidy(house)) or "in order")
+    console = _console()
+
+    def put_in_order(house: House) -> None:
+        console.print(_counts(stage.verify_chain(house)))
+        console.print("cleared:", _counts(retention.run(house, _day(house, as_of))))
+        console.print("lake:", _counts(upkeep.tidy(house)) or "in order")
+
+    terminal.in_turn(put_in_order)
 
 
 def _root() -> Path:
@@ -304,7 +319,7 @@ def _root() -> Path:
 
 
 def _district() -> str:
-    return House.from_environment().district
+    return terminal.house().district
 
 
 def _counts(counts: dict[str, Any]) -> str:

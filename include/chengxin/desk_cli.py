@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from chengxin.settings import House
+from chengxin import terminal
 
 app = typer.Typer(no_args_is_help=True, help="The desk: what the pages show of the lake.")
 
@@ -16,7 +16,7 @@ def refresh() -> None:
     """Take in what the lake has got since the last refresh."""
     from chengxin.desk import refresh as stage
 
-    _say(stage.refresh(House.from_environment()))
+    _say(stage.refresh(terminal.house()))
 
 
 @app.command()
@@ -24,7 +24,7 @@ def rebuild() -> None:
     """Make the desk anew from the lake. Pages go on showing what they showed until it is done."""
     from chengxin.desk import refresh as stage
 
-    _say(stage.rebuild(House.from_environment()))
+    _say(stage.rebuild(terminal.house()))
 
 
 def _say(done: dict[str, Any]) -> None:

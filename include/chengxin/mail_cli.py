@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from chengxin import terminal
 from chengxin.clock import beijing_date
 from chengxin.settings import House
 
@@ -35,7 +36,7 @@ def undecided(context: typer.Context) -> None:
         return
     from chengxin.ledger import settling
 
-    house = House.from_environment()
+    house = terminal.house()
     table = Table("id", "mode", "state", "day", "department", "kind", "recipient", "Message-ID", "since", "why")
     with house.ledger.begin() as session:
         for each in settling.undecided(session, house.district):
@@ -68,7 +69,7 @@ def settle(
     decision = next((name for name in settling.DECISIONS if name == decided), None)
     if decision is None:
         raise typer.BadParameter(f"one of {', '.join(settling.DECISIONS)}", param_hint="--as")
-    house = House.from_environment()
+    house = terminal.house()
     with house.ledger.begin() as session:
         settled = settling.decide(
             session, house.clock(), message, decision, f"operator/{actor or getpass.getuser()}"[:64], reason
@@ -81,7 +82,7 @@ def bounces() -> None:
     """Read the bounce box (connection chengxin_bounces): settles messages by the delivery reports in it."""
     from chengxin.warn import bounces as box
 
-    _print(box.read(House.from_environment()))
+    _print(box.read(terminal.house()))
 
 
 def answers(
@@ -94,14 +95,15 @@ def answers(
     from chengxin.web import answers as pages
 
     # Requests carry tokens in their path: they are not logged.
-    uvicorn.run(pages.standalone(House.from_environment()), host=host, port=port, access_log=False, log_level="warning")
+    served = pages.standalone(*terminal.houses())
+    uvicorn.run(served, host=host, port=port, access_log=False, log_level="warning")
 
 
 def supervise(as_of: AsOf = None) -> None:
     """Send the supervising bodies the use of credit records in the month before the day."""
     from chengxin import warn
 
-    house = House.from_environment()
+    house = terminal.house()
     _print(warn.supervise(house, _day(house, as_of)))
 
 
@@ -109,7 +111,7 @@ def watch_morning(as_of: AsOf = None) -> None:
     """Tell the operators if the day was not checked or not reported."""
     from chengxin import warn
 
-    house = House.from_environment()
+    house = terminal.house()
     _print(warn.watch(house, _day(house, as_of)))
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from chengxin import terminal
 from chengxin.settings import House
 
 
@@ -29,10 +30,12 @@ def init() -> None:
     """Bring the ledger's schema up to date and make the lake's tables. Doing it again changes nothing."""
     from chengxin import lake
 
-    house = House.from_environment()
-    with house.ledger.begin():
-        lake.ensure(house.lake)
-    typer.echo("ledger and lake are ready")
+    def prepare(house: House) -> None:
+        with house.ledger.begin():
+            lake.ensure(house.lake)
+        typer.echo("ledger and lake are ready")
+
+    terminal.in_turn(prepare)
 
 
 def backup(
@@ -45,16 +48,29 @@ def backup(
     """Put Airflow's database, ledger, lake and archive away, as of one instant. The house may be at work."""
     from chengxin import backup as stage
 
-    typer.echo(stage.take(House.from_environment(), folder, airflow_url=airflow_url, keep=keep))
+    places = terminal.houses()
+    # It serves all districts and goes before every ledger: it is put away with the first.
+    with_airflow = {places[0].district: airflow_url}
+
+    def put_away(house: House) -> None:
+        mine = folder / house.district if house.among_others else folder
+        typer.echo(stage.take(house, mine, airflow_url=with_airflow.get(house.district, ""), keep=keep))
+
+    terminal.in_turn(put_away)
 
 
 def restore(
-    backup: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="One backup's folder")],
+    backups: Annotated[
+        list[Path], typer.Argument(exists=True, file_okay=False, help="A backup's folder; of several districts, each's")
+    ],
     airflow_url: AirflowUrl = "",
 ) -> None:
     """Bring a backup back, into an empty folder and empty databases."""
     from chengxin import backup as stage
 
-    made = stage.restore(House.from_environment(), backup, airflow_url=airflow_url)
-    typer.echo(f"restored as of {made.taken_at}: act {made.acts}, head {made.head}")
+    for folder in backups:
+        house = terminal.house_of(stage.Manifest.read(folder).district)
+        made = stage.restore(house, folder, airflow_url=airflow_url)
+        whose = f" (district {house.district})" if house.among_others else ""
+        typer.echo(f"restored as of {made.taken_at}{whose}: act {made.acts}, head {made.head}")
     typer.echo("compare the head with the one in the last operators' mail, then: chengxin verify")

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from chengxin import terminal
 from chengxin.clock import beijing_date
 from chengxin.settings import House
 
@@ -37,7 +38,7 @@ def sources(as_of: AsOf = None) -> None:
     from chengxin import contracts, districts
     from chengxin import sweep as stage
 
-    house = House.from_environment()
+    house = terminal.house()
     district = districts.load(house.include_dir / "districts" / f"{house.district}.yml")
     good, bad = contracts.load_all(house.include_dir / "sources")
     standings = stage.standings(house, _day(house, as_of))
@@ -71,7 +72,7 @@ def sweep(as_of: AsOf = None) -> None:
     """Look at every source and record which became fresh, late, stale or recovered."""
     from chengxin import sweep as stage
 
-    house = House.from_environment()
+    house = terminal.house()
     found = stage.run(house, _day(house, as_of))
     _console().print("  ".join(f"{state} {found[state]}" for state in stage.STATES))
     for source, change in found["changed"].items():
@@ -85,7 +86,7 @@ def bounds(
     """Suggest bounds from the history of harvests. Nothing is changed: a person decides, and writes the contract."""
     from chengxin import history
 
-    house = House.from_environment()
+    house = terminal.house()
     console = _console()
     for name in _named(house, source):
         console.print(str(history.suggest(house, name, days)), markup=False)
@@ -100,7 +101,7 @@ def rejected(
     """Browse rejected rows, masked: by cause with counts, then rows. Once mended at the source, they return."""
     from chengxin import rejects
 
-    house = House.from_environment()
+    house = terminal.house()
     day, console = _day(house, as_of), _console()
     found = rejects.browse(house, day, source=source, rule=rule, rows=rows)
     console.print(f"{sum(cause.count for cause in found):,} rejected rows, as of {day}")

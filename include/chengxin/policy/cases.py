@@ -85,13 +85,16 @@ def run(files: Sequence[Path], policy: Policy | None = None, echo: Callable[[str
     return 1 if outcome.failed else 0
 
 
-def document() -> Policy:
-    """The policy document of the environment's district, without the district's own values.
+def document(house: House | None = None) -> Policy:
+    """The policy document of a district, without the district's own values.
+
+    Args:
+        house: whose; None: the environment's.
 
     Raises:
         ConfigError: several districts and none chosen, or a policy that cannot be used.
     """
-    house = House.from_environment()
+    house = house or House.from_environment()
     district = districts.load(house.include_dir / "districts" / f"{house.district}.yml")
     return loader.load(house.include_dir / "policy" / district.policy)
 

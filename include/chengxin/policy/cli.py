@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from chengxin import terminal
 from chengxin.clock import beijing_date
-from chengxin.settings import House
 
 
 def diff(
@@ -22,7 +22,7 @@ def diff(
     """Judge a day's facts with a draft beside the adopted policy: findings gained, lost, changed, by rule."""
     from chengxin import shadow
 
-    house = House.from_environment()
+    house = terminal.house()
     day = as_of.date() if as_of else beijing_date(house.clock())
     typer.echo(str(shadow.shadow(house, day, draft)))
 
@@ -42,7 +42,7 @@ def adopt(
     from chengxin.auditor_cli import actor
     from chengxin.policy import adoption
 
-    house = House.from_environment()
+    house = terminal.house()
     district = check.load_district(house)
     who = adoption.signature(district, login) if login else actor()
     difference = adoption.compare(house, draft, as_of.date() if as_of else beijing_date(house.clock()), reason)
@@ -64,7 +64,7 @@ def docs(
     from chengxin.policy import cases
     from chengxin.policy import docs as generator
 
-    text = generator.page(cases.document())
+    text = generator.page(cases.document(terminal.house()))
     if output is None:
         typer.echo(text, nl=False)
     else:

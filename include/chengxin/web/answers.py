@@ -11,6 +11,7 @@ not guard, on purpose.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -27,6 +28,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from chengxin.clock import beijing_date
+from chengxin.errors import ChengxinError
 from chengxin.ledger import answers
 from chengxin.ledger.messages import Message
 from chengxin.settings import House
@@ -44,6 +46,8 @@ LONGEST_SNOOZE = 30
 """Days that a message without a deadline can be put off."""
 PER_MINUTE = 60
 """Requests of one address; an office behind one address answers far fewer."""
+
+log = logging.getLogger(__name__)
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -163,10 +167,24 @@ def app(house: House) -> FastAPI:
     return pages
 
 
-def standalone(house: House) -> FastAPI:
-    """The answering page as a server of its own, below `ANSWERS_PATH`, as Airflow's API server has it."""
+def standalone(*houses: House) -> FastAPI:
+    """The answering pages as a server of their own, below `ANSWERS_PATH`, as Airflow's API server has them.
+
+    Args:
+        houses: whose. One among several districts has its page under its code; one that cannot be had leaves the
+            others theirs.
+
+    Raises:
+        ChengxinError: the only house has no district or no signing keys.
+    """
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    server.mount(ANSWERS_PATH, app(house))
+    for house in houses:
+        try:
+            server.mount(f"{ANSWERS_PATH}/{house.district}" if house.among_others else ANSWERS_PATH, app(house))
+        except ChengxinError as error:
+            if len(houses) == 1:
+                raise
+            log.warning("no answering page of district %s: %s", house.district, error)
     return server
 
 
