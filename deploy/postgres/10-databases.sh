@@ -1,6 +1,7 @@
 #!/bin/sh
-# One database for Airflow and one for the house, each with a role of its own. The PostgreSQL image runs this once, on an
-# empty data folder. Passwords come from the environment, not from a command line that every process can read.
+# One database for Airflow, two for the house: what was done, and what pages show; with a role for each of the two. The
+# PostgreSQL image runs this once, on an empty data folder. Passwords come from the environment, not from a command line
+# that every process can read.
 set -eu
 
 psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<'SQL'
@@ -10,5 +11,6 @@ CREATE ROLE airflow LOGIN PASSWORD :'airflow_password';
 CREATE ROLE chengxin LOGIN PASSWORD :'chengxin_password';
 CREATE DATABASE airflow OWNER airflow ENCODING 'UTF8' TEMPLATE template0;
 CREATE DATABASE chengxin OWNER chengxin ENCODING 'UTF8' TEMPLATE template0;
-REVOKE CONNECT, TEMPORARY ON DATABASE airflow, chengxin FROM PUBLIC;
+CREATE DATABASE desk OWNER chengxin ENCODING 'UTF8' TEMPLATE template0;
+REVOKE CONNECT, TEMPORARY ON DATABASE airflow, chengxin, desk FROM PUBLIC;
 SQL

@@ -29,6 +29,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from chengxin import __version__, dumps
+from chengxin.desk import refresh as desk
 from chengxin.dumps import BackupError
 from chengxin.lake import CARRIED_PROPERTY, carried, local_path, location
 from chengxin.ledger import acts
@@ -192,6 +193,8 @@ def restore(house: House, backup: Path, *, airflow_url: str = "") -> Manifest:
             _put(backup / path, house.var / path)
     for name, table in manifest.tables.items():
         _rebuild(house, name, table, backup / "lake" / name)
+    # It may have stayed where it was, in a database of its own, and know of commits that are no more.
+    desk.empty(house)
     with house.ledger.begin() as session:
         head = acts.head(session)
     if (head.seq, head.hash) != (manifest.acts, manifest.head):

@@ -273,6 +273,17 @@ def variables(ports: Mapping[str, int], district: str, statsd: int) -> dict[str,
     }
 
 
+def databases(ports: Mapping[str, int], given: Mapping[str, str]) -> dict[str, str]:
+    """The house's own databases as the compose file names them, at this machine's address."""
+    found = service("worker", given).environment
+    address = f"{LOOPBACK}:{ports['5432']}"
+    return {
+        name: value.replace("postgres:5432", address)
+        for name, value in found.items()
+        if name.startswith("CHENGXIN_") and value and "@postgres:5432/" in value
+    }
+
+
 def composed(ports: dict[str, int], given: Mapping[str, str]) -> type[ComposedAirflow]:
     """The class with its ports and variables: `demo.day` makes the object."""
     return type("Composed", (ComposedAirflow,), {"ports": ports, "variables": given})

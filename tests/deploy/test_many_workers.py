@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -19,6 +20,8 @@ from rich.console import Console
 from sqlalchemy import func, select
 
 from chengxin import demo
+from chengxin.desk.refresh import refresh
+from chengxin.desk.tables import matter, metadata, subject
 from chengxin.ledger.models import Harvest
 from chengxin.settings import House
 from chengxin.summary import Summary
@@ -27,7 +30,7 @@ from tests.e2e import by_hand
 from tests.e2e.by_hand import ByHand
 from tests.e2e.days import AS_OF, DISTRICT, ROOT
 
-from .native import WORKERS, ComposedAirflow, Metrics, composed, free_ports, variables
+from .native import WORKERS, ComposedAirflow, Metrics, composed, databases, free_ports, variables
 from .test_compose import options
 
 pytestmark = pytest.mark.services
@@ -65,10 +68,8 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
         embedded = by_hand.play(folder / "embedded", subjects=SUBJECTS, seed=SEED)
         ports = free_ports()
         given = variables(ports, DISTRICT, metrics.port)
-        url = f"postgresql+psycopg2://chengxin:{given['CHENGXIN_DB_PASSWORD']}@127.0.0.1:{ports['5432']}/chengxin"
         settings = {
-            "CHENGXIN_LEDGER_URL": url,
-            "CHENGXIN_CATALOG_URL": url,
+            **databases(ports, given),
             # Looks every two seconds for those who say nothing, and reports what it does more often.
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
@@ -185,6 +186,35 @@ def test_the_mails_are_those_of_the_embedded_day(days: Days) -> None:
     expected = by_hand.letters(days.embedded.mails)
     assert by_hand.letters(days.mails) == expected
     assert len(expected) > 5
+
+
+def test_the_desk_is_in_postgresql_and_is_that_of_the_embedded_day(days: Days) -> None:
+    refresh(days.embedded.house)
+    desks = [days.day.house.desk, days.embedded.house.desk]
+    assert [desk.embedded for desk in desks] == [False, True]
+    shown = metadata.sorted_tables
+    seen = []
+    for desk in desks:
+        with desk.read() as connection:
+            numbers = [connection.scalar(select(func.count()).select_from(table)) for table in shown]
+            # Refs and what is made of them are each house's own.
+            named = select(subject.c.uscc, subject.c.name, subject.c.state).order_by(subject.c.uscc)
+            seen.append((numbers, [tuple(row) for row in connection.execute(named)]))
+    assert seen[0] == seen[1]
+    assert sum(map(bool, seen[0][0])) > 10
+
+
+def test_a_page_is_read_from_it(days: Days) -> None:
+    url, session = days.airflow.url, requests.Session()
+    session.trust_env = False
+    who = {"username": days.airflow.variables["ADMIN_USER"], "password": days.airflow.password}
+    token = session.post(f"{url}/auth/token", json=who, timeout=30).json()["access_token"]
+    session.headers["Authorization"] = f"Bearer {token}"
+    found = session.get(f"{url}/credit/api/v1/matters", params={"limit": 100}, timeout=30).json()["items"]
+    kinds = Counter(each["type"] for each in found)
+    with days.embedded.house.desk.read() as connection:
+        assert kinds == Counter(connection.scalars(select(matter.c.type)))
+    assert 1 < kinds.total() < 100
 
 
 def test_gauges_say_what_the_ledger_says(days: Days) -> None:

@@ -1,9 +1,13 @@
-"""What every task imports, imported once: under the LocalExecutor a task is a fork of the scheduler's worker processes.
+"""What every task imports, imported once: a task is a fork of its executor's worker processes.
 
 A task's own process would pay for pandas, Great Expectations, PyIceberg, ibis anew each time: some four seconds of a
-processor, twice a source and day. The scheduler imports them before it forks its workers (a listener, `on_starting`),
-and its children share the pages. Third-party modules only: a change of this library takes effect with the next task, as
-before. Under Celery nothing is preloaded.
+processor, twice a source and day. Under the LocalExecutor the scheduler imports them before it forks its workers (a
+listener, `on_starting`), under Celery each worker does (`chengxin.dagtools.celery_options`), and their children share
+the pages. Third-party modules only: a change of this library takes effect with the next task, as before.
+
+Nothing that runs threads of its own may stand here: a fork takes only one along. The libraries for linear algebra do
+(they end theirs before a fork, and start anew), Arrow's allocator does (it likewise), and Arrow's, DuckDB's and gRPC's
+pools start at first use, which is in the task.
 """
 
 from __future__ import annotations

@@ -13,10 +13,12 @@ import hashlib
 import json
 import os
 import secrets
+import time
 from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex
 
 from chengxin import districts
@@ -34,6 +36,8 @@ KEY_FILE = "desk.key"
 
 PATIENCE = 120
 """Seconds to wait for readers who still see the old pages; a page takes a third of one."""
+LOCK_NOT_AVAILABLE = "55P03"
+"""PostgreSQL's code for a lock that was waited for in vain."""
 
 
 class DeskBusyError(ChengxinError):
@@ -97,6 +101,12 @@ def forget(house: House) -> bool:
     return True
 
 
+def empty(house: House) -> None:
+    """Empties the desk: the lake is another one from now on, and the next refresh reads all of it."""
+    with house.desk.write() as connection:
+        make_tables(connection)
+
+
 def compact(house: House) -> None:
     """Writes the desk's file anew: a database leaves what it deletes in its free pages and in its log.
 
@@ -106,21 +116,57 @@ def compact(house: House) -> None:
     with house.desk.writer.connect() as plain:
         connection = plain.execution_options(isolation_level="AUTOCOMMIT")
         if not house.desk.embedded:
-            for table in tables.metadata.sorted_tables:
-                connection.execute(text(f'VACUUM (FULL, ANALYZE) "{table.name}"'))
+            _compact_postgres(connection)
             return
         driver: Any = connection.connection.driver_connection
         driver.execute("VACUUM")
         driver.execute(f"PRAGMA busy_timeout={PATIENCE * 1000}")
         (busy, _, _) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
-            raise DeskBusyError(
-                "the desk's file still holds what was taken out of it",
-                where=str(house.var / "desk.db-wal"),
-                why="readers kept a state of before",
-                remedy="run `chengxin desk rebuild` once more",
-            )
+            raise _busy(str(house.var / "desk.db-wal"))
         driver.execute(f"PRAGMA busy_timeout={WAIT * 1000}")
+
+
+def _compact_postgres(connection: Connection) -> None:
+    """Writes every table's file anew. What somebody still sees would be carried over: he is waited for."""
+    deadline = time.monotonic() + PATIENCE
+    since = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    looking = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        "AND backend_xmin IS NOT NULL AND xact_start < :since"
+    )
+    while connection.execute(looking, {"since": since}).scalar_one():
+        if time.monotonic() > deadline:
+            raise _busy("pg_stat_activity")
+        time.sleep(0.1)
+    # Who waits for a table has all who come later wait as well: for a moment only, and then once more.
+    connection.execute(text("SET lock_timeout = '2s'"))
+    try:
+        for table in tables.metadata.sorted_tables:
+            while not _vacuumed(connection, table.name):
+                if time.monotonic() > deadline:
+                    raise _busy(table.name)
+    finally:
+        connection.execute(text("RESET lock_timeout"))
+
+
+def _vacuumed(connection: Connection, name: str) -> bool:
+    try:
+        connection.execute(text(f'VACUUM (FULL, ANALYZE) "{name}"'))
+    except OperationalError as error:
+        if getattr(error.orig, "pgcode", "") != LOCK_NOT_AVAILABLE:
+            raise
+        return False
+    return True
+
+
+def _busy(where: str) -> DeskBusyError:
+    return DeskBusyError(
+        "the desk's file still holds what was taken out of it",
+        where=where,
+        why="readers kept a state of before",
+        remedy="run `chengxin desk rebuild` once more",
+    )
 
 
 def key(house: House) -> bytes:
@@ -153,8 +199,10 @@ def _fill(house: House, connection: Connection, district: District, basis: str) 
     from chengxin.desk import load
     from chengxin.desk.fill import Fill, Reach
 
-    known, anew = state(connection), _basis_of(connection) != basis
+    known = state(connection)
     seq, waiting = _commits(house)
+    # A ledger that went back was restored: what the desk took in of commits since then is nowhere else.
+    anew = _basis_of(connection) != basis or seq < known.seq
     fresh = None if anew else frozenset(_between(house, known.seq, seq) | set(known.waiting)) - set(waiting)
     if anew:
         _empty(connection)
@@ -238,10 +286,13 @@ def _empty(connection: Connection) -> None:
 
 def _finish(connection: Connection) -> None:
     """Indexes after the rows: sorting once is quicker than keeping order a million times."""
-    if connection.dialect.name == "sqlite":
-        for table in tables.metadata.sorted_tables:
-            for index in table.indexes:
-                connection.execute(CreateIndex(index))
+    if connection.dialect.name != "sqlite":
+        # By name: what else may stand in the database is not ours.
+        connection.execute(text(f"ANALYZE {', '.join(table.name for table in tables.metadata.sorted_tables)}"))
+        return
+    for table in tables.metadata.sorted_tables:
+        for index in table.indexes:
+            connection.execute(CreateIndex(index))
     connection.execute(text("ANALYZE"))
 
 

@@ -24,6 +24,8 @@ WAIT = 900
 """Seconds that a writer waits for another one: longer than a desk takes to be made anew."""
 _LOCK = 4_205_000_112
 """Number of PostgreSQL's advisory lock."""
+_POSTGRES_READS = "-c default_transaction_read_only=on -c idle_in_transaction_session_timeout=60s"
+"""A reader that hangs is cut off: for as long as it sees an old state, nothing of that is really forgotten."""
 
 
 class Desk:
@@ -68,7 +70,12 @@ class Desk:
         dialect = self.writer.dialect.name
         if dialect != "sqlite":
             return create_engine(
-                self.url, pool_pre_ping=True, pool_size=20, isolation_level="REPEATABLE READ", max_overflow=20
+                self.url,
+                pool_pre_ping=True,
+                pool_size=20,
+                max_overflow=20,
+                isolation_level="REPEATABLE READ",
+                connect_args={"options": _POSTGRES_READS},
             )
         engine = create_engine(self.url, connect_args={"timeout": 60}, pool_size=20, max_overflow=20)
         event.listen(engine, "connect", _sqlite_reads)
