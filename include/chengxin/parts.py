@@ -14,9 +14,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from chengxin import connectors, harvest
-from chengxin.contracts import Contract, HttpRead, Partitions
+from chengxin.contracts import Contract
 from chengxin.errors import ConfigError, SourceContentError
 from chengxin.ledger.models import Harvest, HarvestPart
+from chengxin.reads import HttpRead, Partitions
 from chengxin.settings import House
 
 

@@ -17,7 +17,6 @@ import ibis
 from sqlalchemy import delete, func, select
 
 from chengxin import archive, contracts, engine, forgetting, yamlfile
-from chengxin.contracts import Duration
 from chengxin.desk import refresh as desk
 from chengxin.engine import Connection
 from chengxin.erasure import compact_ledger
@@ -26,7 +25,7 @@ from chengxin.ledger import acts
 from chengxin.ledger.messages import Message, MessageBody
 from chengxin.ledger.models import Harvest, RawObject
 from chengxin.settings import House
-from chengxin.yamlfile import Strict
+from chengxin.yamlfile import Duration, Strict
 
 
 class Terms(Strict):

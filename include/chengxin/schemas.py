@@ -18,7 +18,7 @@ from pydantic import BaseModel, RootModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from chengxin import contracts, districts
+from chengxin import contracts, districts, reads
 from chengxin.policy import loader, model, rules
 from chengxin.tables import FACTS
 
@@ -40,6 +40,9 @@ class _Policy(GenerateJsonSchema):
 
 _UNDER: dict[str, type[BaseModel]] = {"matters": model.Matter, "parameters": _Parameters, "cases": model.Cases}
 """Folder of a policy → what each file in it is."""
+
+_ELSEWHERE = (("chengxin.policy", rules), ("chengxin.contracts", reads))
+"""Models' module → another one that parts of them stand in."""
 
 
 def all_schemas() -> dict[str, str]:
@@ -117,7 +120,8 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _models(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
-    modules = [inspect.getmodule(model), *((rules,) if model.__module__.startswith("chengxin.policy") else ())]
+    elsewhere = (part for package, part in _ELSEWHERE if model.__module__.startswith(package))
+    modules = [inspect.getmodule(model), *elsewhere]
     return {
         name: value
         for module in modules

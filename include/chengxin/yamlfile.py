@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from contextlib import suppress
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from chengxin import yamlscan
 from chengxin.errors import ConfigError
@@ -19,6 +20,18 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, str) and value[:-1].isdigit() and value[-1] in "hdy":
+        return timedelta(**{"h": {"hours": 1}, "d": {"days": 1}, "y": {"days": 365}}[value[-1]]) * int(value[:-1])
+    if isinstance(value, timedelta):
+        return value
+    raise ValueError("a number and a unit, e.g. 36h, 2d or 5y")
+
+
+_Written = Annotated[str, Field(pattern=r"^\d+[hdy]$")]
+Duration = Annotated[timedelta, BeforeValidator(_duration, json_schema_input_type=_Written), PlainSerializer(str)]
+"""A time as files write it: a number of hours, days or years of 365 days, `36h`, `2d`, `5y`."""
 
 M = TypeVar("M", bound=BaseModel)
 

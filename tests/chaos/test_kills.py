@@ -29,9 +29,9 @@ import pytest
 from sqlalchemy import select as select_rows
 
 from chengxin import contracts
-from chengxin.contracts import HttpRead
 from chengxin.ledger.messages import Message
 from chengxin.ledger.models import Commit, Harvest, RawObject
+from chengxin.reads import HttpRead
 from chengxin.sandbox.services import Sandbox
 from chengxin.settings import House
 from chengxin.tables import TABLES

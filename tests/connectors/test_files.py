@@ -17,8 +17,8 @@ from chengxin import archive, connectors
 from chengxin.connections import Connection
 from chengxin.connectors import files
 from chengxin.connectors.intake import Intake
-from chengxin.contracts import FilesRead
 from chengxin.errors import ConfigError, SourceRefusedError, SourceUnreachableError
+from chengxin.reads import FilesRead
 from chengxin.settings import House
 
 from .tools import AS_OF, Killed, contract, new_harvest, over, raw_objects

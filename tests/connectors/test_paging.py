@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from chengxin import connectors
-from chengxin.contracts import HttpRead
 from chengxin.errors import SourceContentError, SourceRefusedError
+from chengxin.reads import HttpRead
 from chengxin.settings import House
 
 from .tools import (

@@ -14,8 +14,9 @@ from sqlalchemy import select
 from chengxin.connections import Connection
 from chengxin.connectors import http_api
 from chengxin.connectors.intake import Intake
-from chengxin.contracts import Contract, HttpRead
+from chengxin.contracts import Contract
 from chengxin.ledger.models import Harvest, RawObject
+from chengxin.reads import HttpRead
 from chengxin.settings import House
 
 AS_OF = date(2026, 6, 15)

@@ -19,11 +19,12 @@ import openpyxl
 import pyarrow as pa
 
 from chengxin import contracts, readers
-from chengxin.contracts import Contract, FilesRead
+from chengxin.contracts import Contract
 from chengxin.errors import ChengxinError
 from chengxin.readers import pdf_child, printed, regular
 from chengxin.readers.raw import Raw
 from chengxin.readers.rows import from_records
+from chengxin.reads import FilesRead
 from chengxin.sandbox import print_reports
 
 FOUND = Path(__file__).parent / "found"

@@ -15,7 +15,7 @@ MEASURE = """
 import resource, sys, zipfile, io, time
 from collections.abc import Iterator
 from chengxin import readers
-from chengxin.contracts import FilesRead
+from chengxin.reads import FilesRead
 from chengxin.errors import ChengxinError
 from chengxin.readers import delimited, json_text, sheet, xml_text, packed
 from chengxin.readers.raw import Raw

@@ -12,8 +12,9 @@ import pyarrow.csv
 import pytest
 
 from chengxin import contracts, readers
-from chengxin.contracts import Contract, DatabaseRead, FilesRead, HttpRead
+from chengxin.contracts import Contract
 from chengxin.readers.raw import Raw
+from chengxin.reads import DatabaseRead, FilesRead, HttpRead
 from chengxin.sandbox import samples
 from chengxin.sandbox.affairs import DEPARTMENTS, PARTNERS
 from chengxin.sandbox.frontdb import ROW_NUMBER

@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import date
 
 from chengxin.connectors.intake import Intake
-from chengxin.contracts import Contract, DatabaseRead, FilesRead, HttpRead
+from chengxin.contracts import Contract
+from chengxin.reads import DatabaseRead, FilesRead, HttpRead
 from chengxin.settings import House
 
 

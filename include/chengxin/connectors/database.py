@@ -28,8 +28,9 @@ from sqlalchemy.exc import NoSuchTableError, SAWarning, SQLAlchemyError
 from chengxin.connectors import watermark
 from chengxin.connectors.database_url import failure, open_engine
 from chengxin.connectors.intake import Cursor, Intake
-from chengxin.contracts import Contract, DatabaseRead
+from chengxin.contracts import Contract
 from chengxin.errors import DriftError, SourceContentError
+from chengxin.reads import DatabaseRead
 from chengxin.settings import House
 
 logger = logging.getLogger(__name__)

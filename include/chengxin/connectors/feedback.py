@@ -29,9 +29,10 @@ from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
 from chengxin.connectors import files_feedback
 from chengxin.connectors.database_url import failure, open_engine
-from chengxin.contracts import Contract, DatabaseRead, Feedback
+from chengxin.contracts import Contract
 from chengxin.errors import ChengxinError, DriftError
 from chengxin.ledger.models import Harvest
+from chengxin.reads import DatabaseRead, Feedback
 from chengxin.settings import House
 
 logger = logging.getLogger(__name__)

@@ -23,8 +23,9 @@ from typing import Any
 
 from chengxin.connectors.intake import Intake
 from chengxin.connectors.places import Found, Place, opened
-from chengxin.contracts import Contract, FilesRead
+from chengxin.contracts import Contract
 from chengxin.errors import ConfigError, SourceUnreachableError
+from chengxin.reads import FilesRead
 from chengxin.settings import House
 
 logger = logging.getLogger(__name__)

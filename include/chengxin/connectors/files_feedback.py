@@ -24,9 +24,10 @@ from sqlalchemy import select
 
 from chengxin.connectors.files import FEEDBACK
 from chengxin.connectors.places import opened
-from chengxin.contracts import Contract, FilesRead
+from chengxin.contracts import Contract
 from chengxin.errors import ChengxinError
 from chengxin.ledger.models import Harvest, RawObject
+from chengxin.reads import FilesRead
 from chengxin.settings import House
 
 logger = logging.getLogger(__name__)

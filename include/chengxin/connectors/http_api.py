@@ -30,8 +30,9 @@ from chengxin.connectors import watermark
 from chengxin.connectors.http_auth import authentication
 from chengxin.connectors.http_client import Answer, BadRequestError, BusyError, Client, refused, visible_words
 from chengxin.connectors.intake import Cursor, Intake
-from chengxin.contracts import Contract, Envelope, HttpRead, Paging
+from chengxin.contracts import Contract
 from chengxin.errors import SourceContentError
+from chengxin.reads import Envelope, HttpRead, Paging
 from chengxin.settings import House
 
 logger = logging.getLogger(__name__)

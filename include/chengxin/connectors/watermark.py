@@ -21,9 +21,10 @@ from typing import Any
 from sqlalchemy import select
 
 from chengxin.clock import BEIJING
-from chengxin.contracts import Contract, Watermark
+from chengxin.contracts import Contract
 from chengxin.errors import ConfigError
 from chengxin.ledger.models import Harvest
+from chengxin.reads import Watermark
 from chengxin.settings import House
 
 Mark = str | int

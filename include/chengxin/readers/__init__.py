@@ -12,10 +12,11 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from chengxin import archive
-from chengxin.contracts import Contract, FilesRead, HttpRead
+from chengxin.contracts import Contract
 from chengxin.ledger.models import RawObject
 from chengxin.readers.raw import Raw
 from chengxin.readers.rows import MAX_ROWS, OWN_COLUMNS, PROBLEM, RAW_ROW, RAW_SHA256
+from chengxin.reads import FilesRead, HttpRead
 from chengxin.settings import House
 
 __all__ = ["MAX_ROWS", "OWN_COLUMNS", "PROBLEM", "RAW_ROW", "RAW_SHA256", "batches"]

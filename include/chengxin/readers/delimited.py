@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
-from chengxin.contracts import FilesRead
 from chengxin.errors import SourceContentError
 from chengxin.readers.decode import decoded
 from chengxin.readers.raw import Raw
@@ -29,6 +28,7 @@ from chengxin.readers.rows import (
     mark_repeated_headings,
     pieces,
 )
+from chengxin.reads import FilesRead
 
 BLOCK = 8 << 20
 """Bytes parsed at once: no row is longer."""

@@ -13,12 +13,12 @@ import msgspec
 import pyarrow as pa
 
 from chengxin import archive
-from chengxin.contracts import FilesRead
 from chengxin.errors import SourceContentError
 from chengxin.readers import regular
 from chengxin.readers.decode import decoded
 from chengxin.readers.raw import Raw
 from chengxin.readers.rows import MAX_ROWS, batch, from_records, pieces, texts
+from chengxin.reads import FilesRead
 from chengxin.settings import House
 
 MAX_RECORD = 16 << 20

@@ -23,7 +23,6 @@ from defusedxml.common import DefusedXmlException
 from openpyxl.utils.cell import range_boundaries
 from openpyxl.utils.exceptions import InvalidFileException
 
-from chengxin.contracts import FilesRead
 from chengxin.errors import SourceContentError
 from chengxin.readers.raw import Raw
 from chengxin.readers.rows import (
@@ -34,6 +33,7 @@ from chengxin.readers.rows import (
     text,
     texts,
 )
+from chengxin.reads import FilesRead
 
 MAX_UNPACKED = 1 << 30
 """Bytes that a workbook may unpack to."""

@@ -19,11 +19,11 @@ import defusedxml.sax
 import pyarrow as pa
 from defusedxml.common import DefusedXmlException
 
-from chengxin.contracts import FilesRead
 from chengxin.errors import SourceContentError
 from chengxin.readers.decode import decoded
 from chengxin.readers.raw import Raw
 from chengxin.readers.rows import from_records
+from chengxin.reads import FilesRead
 
 MAX_RECORD = 16 << 20
 """Characters of one record, or of one tag, at most."""
