@@ -21,7 +21,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from chengxin import districts, identity
+from chengxin import districts, identity, warn
 from chengxin.clock import BEIJING
 from chengxin.connections import Connection
 from chengxin.lake import arrow_schema
@@ -253,6 +253,31 @@ def answerable(office: House, catcher: Catcher) -> House:
 def scene(office: House) -> Scene:
     """Empty tables, ready to be written."""
     return Scene(office)
+
+
+def subjects(count: int, start: int = 1, **more: Any) -> list[dict[str, Any]]:
+    """Subjects that are due, numbered from `start`."""
+    return [{"uscc": code(n), "name": f"历城样例{n:03d}有限公司"} | more for n in range(start, start + count)]
+
+
+def sent(house: House, day: date, catcher: Catcher) -> list[EmailMessage]:
+    """Plans and sends a day, as at eight in its morning; what arrived."""
+    before = len(catcher.accepted)
+    there = house.at(lambda: datetime(day.year, day.month, day.day, 8, tzinfo=BEIJING))
+    for unit in warn.plan(there, day):
+        warn.send(there, day, unit)
+    return catcher.mails()[before:]
+
+
+def go(house: House, day: date, catcher: Catcher) -> dict[str, EmailMessage]:
+    """The same, by recipient and kind: `zjj/advice`."""
+    mails = sent(house, day, catcher)
+    arrived = {}
+    for mail in mails:
+        kind = "advice" if "信用核查" in str(mail["Subject"]) else "countdown"
+        arrived[f"{mail['To'].addresses[0].username}/{kind}"] = mail
+    assert len(arrived) == len(mails)
+    return arrived
 
 
 def body(mail: EmailMessage, kind: str = "plain") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from email.message import EmailMessage
 from typing import Any
 
@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import select
 
 from chengxin import warn
-from chengxin.clock import BEIJING
 from chengxin.ledger import acts, answers
 from chengxin.ledger.acts import Act
 from chengxin.ledger.answers import What
@@ -19,17 +18,13 @@ from chengxin.ledger.messages import Message
 from chengxin.settings import House
 from chengxin.warn.planning import compose
 
-from .conftest import ANSWERS, DAY, Catcher, Scene, body, code
+from .conftest import ANSWERS, DAY, Catcher, Scene, body, sent, subjects
 
 T7, T3, T0, OVER = date(2026, 6, 23), date(2026, 6, 26), date(2026, 6, 30), date(2026, 7, 1)
 
 
 def _go(house: House, day: date, catcher: Catcher) -> dict[str, EmailMessage]:
-    there = house.at(lambda: datetime(day.year, day.month, day.day, 8, tzinfo=BEIJING))
-    before = len(catcher.accepted)
-    for unit in warn.plan(there, day):
-        warn.send(there, day, unit)
-    return {str(mail["To"].addresses[0].username): mail for mail in catcher.mails()[before:]}
+    return {str(mail["To"].addresses[0].username): mail for mail in sent(house, day, catcher)}
 
 
 def _answer(house: House, department: str, what: What, **more: Any) -> None:
@@ -41,16 +36,12 @@ def _answer(house: House, department: str, what: What, **more: Any) -> None:
         assert answers.give(session, house.clock(), message, what, **more)
 
 
-def _subjects(count: int, **more: Any) -> list[dict[str, Any]]:
-    return [{"uscc": code(n), "name": f"历城样例{n:03d}有限公司"} | more for n in range(1, count + 1)]
-
-
 class TestLinks:
     """Who gets a link, and who does not."""
 
     def test_every_departments_mail_has_its_own(self, answerable: House, scene: Scene, catcher: Catcher) -> None:
         scene.ready()
-        scene.filings(DAY, _subjects(2))
+        scene.filings(DAY, subjects(2))
         scene.advice(DAY, [{"matter_id": "M1"}])
         mails = _go(answerable, DAY, catcher)
         found = set()
@@ -62,7 +53,7 @@ class TestLinks:
 
     def test_none_without_a_page(self, office: House, scene: Scene, catcher: Catcher) -> None:
         scene.ready()
-        scene.filings(DAY, _subjects(1))
+        scene.filings(DAY, subjects(1))
         assert all("答复" not in body(mail) for mail in _go(office, DAY, catcher).values())
 
     def test_missing_keys_cost_the_links_and_not_the_mails(self, office: House, scene: Scene, catcher: Catcher) -> None:
@@ -76,14 +67,14 @@ class TestLinks:
 
         there = replace(office, connections=connections, answers_url=ANSWERS)
         scene.ready()
-        scene.filings(DAY, _subjects(1))
+        scene.filings(DAY, subjects(1))
         assert _go(there, DAY, catcher)
         warn.report(there, DAY)
         assert "邮件未附答复链接" in body(catcher.mails()[-1])
 
     def test_same_message_same_bytes(self, answerable: House, scene: Scene) -> None:
         scene.ready()
-        scene.filings(DAY, _subjects(2))
+        scene.filings(DAY, subjects(2))
         first, second = (compose(answerable, DAY).drafts for _ in range(2))
         assert [draft.content for draft in first] == [draft.content for draft in second]
 
@@ -96,7 +87,7 @@ class TestCountdown:
         self, office: House, scene: Scene, catcher: Catcher, what: What
     ) -> None:
         scene.ready(T7)
-        scene.filings(T7, _subjects(2))
+        scene.filings(T7, subjects(2))
         assert {"wangsheren", "scjg"} <= set(_go(office, T7, catcher))
         _answer(office, "wangsheren", what)
         scene.ready(T3)
@@ -107,17 +98,17 @@ class TestCountdown:
 
     def test_a_changed_list_is_sent_with_the_answer_in_it(self, office: House, scene: Scene, catcher: Catcher) -> None:
         scene.ready(T7)
-        scene.filings(T7, _subjects(3))
+        scene.filings(T7, subjects(3))
         _go(office, T7, catcher)
         _answer(office, "wangsheren", "acknowledged", reason="已电话通知")
         scene.ready(T3)
-        scene.filings(T3, [{"uscc": code(1), "name": "历城样例001有限公司", "status": "ON_TIME"}])
+        scene.filings(T3, subjects(1, status="ON_TIME"))
         text = body(_go(office, T3, catcher)["wangsheren"])
         assert "贵单位6月15日答复：已知悉，正在办理（已电话通知）。" in text
 
     def test_a_snooze_ends(self, office: House, scene: Scene, catcher: Catcher) -> None:
         scene.ready(T7)
-        scene.filings(T7, _subjects(2))
+        scene.filings(T7, subjects(2))
         _go(office, T7, catcher)
         _answer(office, "wangsheren", "snoozed", reason="集中培训后统一报送", until=T3)
         scene.ready(T3)
@@ -127,7 +118,7 @@ class TestCountdown:
 
     def test_no_answer_holds_beyond_the_deadline(self, office: House, scene: Scene, catcher: Catcher) -> None:
         scene.ready(T7)
-        scene.filings(T7, _subjects(2))
+        scene.filings(T7, subjects(2))
         _go(office, T7, catcher)
         _answer(office, "wangsheren", "acknowledged")
         scene.ready(OVER)
@@ -209,7 +200,7 @@ def test_answers_are_acts(office: House, scene: Scene, catcher: Catcher) -> None
 
 def test_what_fits_no_route_reaches_the_operators(office: House, scene: Scene, catcher: Catcher) -> None:
     scene.ready()
-    scene.filings(DAY, _subjects(2, area_code="370199001001"))
+    scene.filings(DAY, subjects(2, area_code="370199001001"))
     scene.advice(DAY, [{"matter_id": "M1", "department": "nobody"}])
     _go(office, DAY, catcher)
     warn.report(office, DAY)
