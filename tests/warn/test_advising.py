@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from email.message import EmailMessage
 
+from sqlalchemy import select
+
+from chengxin.ledger import objections
+from chengxin.ledger.objections import Objection
 from chengxin.settings import House
 from chengxin.warn.planning import compose
 
@@ -184,3 +189,61 @@ def test_a_matter_decided_is_counted_and_no_reason_for_a_mail(office: House, sce
     assert go(office, day, catcher) == {}
     scene.advice(day, [{"matter_id": "M3"}])
     assert "此前提示过的1条，因事项已办结或者撤回" in body(go(office, day, catcher)["zjj/advice"])
+
+
+def _object(house: House, matter: str, *, settled: bool = False) -> None:
+    """An objection to the advice of a matter's first applicant; or the settling of the one there is."""
+    with house.ledger.begin() as session:
+        if settled:
+            row = session.scalars(select(Objection).where(Objection.advice_id == f"{matter}/1")).one()
+            objections.settle(session, house.clock(), "officer/zjj", row, "rejected", "核实无误")
+            return
+        row = Objection(
+            received_on=DAY, district=house.district, advice_id=f"{matter}/1", matter_id=matter, department="zjj",
+            received_by="zjj",
+        )  # fmt: skip
+        objections.add(session, house.clock(), "officer/zjj", row, "不是我们公司")
+
+
+def _marks(mail: EmailMessage) -> dict[str, str]:
+    """Matter → what the work list says of objections."""
+    rows = [row for row in workbook_of(mail).iter_rows(values_only=True) if row[1] is not None]
+    heads = rows[0]
+    return {row[heads.index("事项编号")]: row[heads.index("异议")] or "" for row in rows[1:]}
+
+
+def test_disputed_advice_is_marked(office: House, scene: Scene, catcher: Catcher) -> None:
+    scene.ready()
+    scene.advice(DAY, [{"matter_id": f"LC-2026-000{n}"} for n in (1, 2, 3)])
+    _object(office, "LC-2026-0002")
+    _object(office, "LC-2026-0003")
+    _object(office, "LC-2026-0003", settled=True)
+    mail = go(office, DAY, catcher)["zjj/advice"]
+    assert _marks(mail) == {"LC-2026-0001": "", "LC-2026-0002": "有异议，处理中", "LC-2026-0003": ""}
+    for kind in ("plain", "html"):
+        items = body(mail, kind).split("LC-2026-000")[1:]
+        assert [item[0] for item in items if "有异议，处理中" in item.partition("其中")[0]] == ["2"], kind
+        assert "其中1条有异议，处理中：了结前作出决定的，须写明理由" in body(mail, kind)
+
+
+def test_an_objection_alone_sends_no_mail(office: House, scene: Scene, catcher: Catcher) -> None:
+    scene.ready()
+    scene.advice(DAY, [{"matter_id": "LC-2026-0001"}, {"matter_id": "LC-2026-0002"}])
+    assert "异议" not in body(go(office, DAY, catcher)["zjj/advice"])
+    for ahead, settled in enumerate((False, True)):
+        _object(office, "LC-2026-0001", settled=settled)
+        assert go(office, DAY, catcher) == {}
+        day = DAY + timedelta(days=1 + ahead)
+        scene.ready(day)
+        assert go(office, day, catcher) == {}
+
+
+def test_disputed_advice_that_changes_is_told_with_its_mark(office: House, scene: Scene, catcher: Catcher) -> None:
+    scene.ready()
+    scene.advice(DAY, [{"matter_id": "LC-2026-0001"}])
+    go(office, DAY, catcher)
+    _object(office, "LC-2026-0001")
+    day = DAY + timedelta(days=1)
+    scene.ready(day)
+    scene.advice(day, [{"matter_id": "LC-2026-0001", "decision": "EXCLUDE", "reasons": ["LIST_SERIOUS"]}])
+    assert _marks(go(office, day, catcher)["zjj/advice"]) == {"LC-2026-0001": "有异议，处理中"}

@@ -155,6 +155,12 @@ def disputed(session: Session, advice_ids: Iterable[str]) -> set[str]:
     }
 
 
+def disputed_in(session: Session, district: str) -> frozenset[str]:
+    """The ids of a district's advice to which an objection is open."""
+    wanted = select(Objection.advice_id).where(Objection.district == district, Objection.outcome.is_(None))
+    return frozenset(session.scalars(wanted))
+
+
 def _read(session: Session, rows: list[Objection]) -> list[Objected]:
     wanted = [seq for row in rows for seq in (row.act, row.settled_act) if seq is not None]
     said = dict(session.execute(select(ActBody.seq, ActBody.content).where(ActBody.seq.in_(wanted))).tuples().all())

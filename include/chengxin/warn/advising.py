@@ -21,6 +21,9 @@ from chengxin.warn.worklist import Column
 MOST_SHOWN = 6
 """Items on the screen, of all sections together; the rest is in the work list."""
 
+DISPUTED = "有异议，处理中"
+"""What stands beside advice to which the subject's objection is not settled (`ledger.objections`)."""
+
 _COLOURS = {
     "stop": ("#a61b1b", "#fdf1f0"),
     "warn": ("#8a4b00", "#fdf6ea"),
@@ -30,6 +33,7 @@ _COLOURS = {
 _LIST = {
     "section": Column("变化", 12),
     "decision": Column("核查意见", 12),
+    "disputed": Column("异议", 16),
     "until": Column("意见截止", 14),
     "judged": Column("判断基准日", 14),
     "matter_id": Column("事项编号", 20),
@@ -108,6 +112,7 @@ def attachment(words: Words, district: District, as_of: date, news: News) -> Att
         {
             "section": rows["section"].map(words.mail.sections),
             "decision": rows["decision"].map(words.effect),
+            "disputed": rows["disputed"].map({True: DISPUTED, False: ""}),
             "until": _dates(rows["until"]),
             "judged": _dates(rows["test_date"]),
             "matter_id": rows["matter_id"],
@@ -208,6 +213,7 @@ def _items(words: Words, rows: pd.DataFrame, section: Section, as_of: date) -> l
                 "do": outcome.do,
                 "cites": "；".join(_codes(row["cites"])),
                 "other": row["other"],
+                "disputed": DISPUTED if row["disputed"] else "",
             }
         )
     return items
@@ -239,6 +245,9 @@ def _others(words: Words, rows: pd.DataFrame) -> pd.Series[Any]:
 
 def _notes(news: News, titles: Mapping[str, str]) -> list[str]:
     notes = []
+    disputed = int(news.rows["disputed"].sum())
+    if disputed:
+        notes.append(f"其中{disputed:,}条{DISPUTED}：了结前作出决定的，须写明理由；清单“异议”一栏有标注。")
     blind = news.rows[news.rows["decision"] == "CANNOT_TELL"]
     if len(blind):
         stale = sorted({entry for entries in blind["stale_sources"] for entry in _codes(entries)})

@@ -36,6 +36,8 @@ class Day:
     scope: Scope
     answers: Answers
     links: Links | None
+    disputed: frozenset[str] = frozenset()
+    """Ids of advice to which an objection is open."""
 
 
 def draft(

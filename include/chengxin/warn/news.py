@@ -56,8 +56,8 @@ class News:
 
     department: str
     rows: pd.DataFrame
-    """One row per changed advice: `COLUMNS`, then section, told_outcome, told_fingerprint, told_key, fingerprint;
-    most urgent first."""
+    """One row per changed advice: `COLUMNS`, then section, told_outcome, told_fingerprint, told_key, fingerprint,
+    disputed; most urgent first."""
     gone: int
     """Told before, no longer there: the matter was decided or withdrawn. No reason for a mail by itself."""
 
@@ -82,6 +82,7 @@ def changed(
     as_of: date,
     told: Sequence[tuple[str, str, str, str, str]],
     misrouted: frozenset[str] = frozenset(),
+    disputed: frozenset[str] = frozenset(),
 ) -> Changed:
     """The advice that changed, by department.
 
@@ -93,6 +94,8 @@ def changed(
         told: what each department was told last, as `outbox.told` gives it.
         misrouted: keys of messages that their department gave back: what they told goes to the default desk, as long
             as it does not change.
+        disputed: ids of advice to which an objection is open. It marks the row and makes no news: the department
+            entered the objection itself.
     """
     back = [each[:3] for each in told if each[4] in misrouted and each[0] != district.default_desk]
     returned = _table(back, ["from_desk", "returned", "returned_fingerprint"])
@@ -118,6 +121,7 @@ def changed(
         news.select("department", "known_department", *COLUMNS, "fingerprint", "told_outcome", "told_fingerprint",
                     "told_key")
     )  # fmt: skip
+    frame["disputed"] = frame["advice_id"].isin(disputed)
     left = connection.to_pandas(gone.group_by("told_to").agg(rows=ibis._.count()))
     counts = {str(code): int(rows) for code, rows in zip(left["told_to"], left["rows"], strict=True)}
     result = Changed(unrouted=int((~frame["known_department"].astype(bool)).sum()) if len(frame) else 0)

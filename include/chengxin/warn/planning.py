@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 from chengxin import calendar
 from chengxin.clock import BEIJING
 from chengxin.districts import District
-from chengxin.ledger import answers, outbox
+from chengxin.ledger import answers, objections, outbox
 from chengxin.ledger.messages import Message
 from chengxin.ledger.models import Commit
 from chengxin.ledger.outbox import ConcurrentPlanError, Draft, Item, Scope
@@ -101,10 +101,11 @@ def compose(house: House, as_of: date, district: District | None = None) -> Plan
         mark = outbox.mark(session, district.code)
         told = outbox.told(session, scope)
         given = Answers(answers.counting(session, district.code, may.mode), as_of)
+        disputed = objections.disputed_in(session, district.code)
         seq = int(session.scalar(select(func.max(Commit.seq)).where(Commit.closed_at.is_not(None))) or 0)
     day = Day(
         house, district, may, as_of, words, templates, ground(house, district, as_of), seq, scope, given,
-        links(house, district),
+        links(house, district), disputed,
     )  # fmt: skip
     planned = Planned(mark=mark)
     planned.drafts.extend(_annual_reports(day, planned.signals))
@@ -301,7 +302,7 @@ def _advice(day: Day, told: Sequence[tuple[str, str, str, str, str]], signals: S
     ]
     connection = day.house.engine()
     try:
-        result = changed(connection, day.house.lake, day.district, day.as_of, told, day.answers.misrouted)
+        result = changed(connection, day.house.lake, day.district, day.as_of, told, day.answers.misrouted, day.disputed)
     finally:
         connection.disconnect()
     signals.unrouted_advice = result.unrouted
@@ -310,7 +311,8 @@ def _advice(day: Day, told: Sequence[tuple[str, str, str, str, str]], signals: S
         if _digested(day, said):
             continue
         rows = news.rows
-        # What was told before is part of the key: a fact that goes there and back again is news both times.
+        # What was told before is part of the key: a fact that goes there and back again is news both times. An
+        # objection is not: made or settled, it changes no advice.
         steps = rows[["advice_id", "fingerprint", "told_fingerprint", "told_key"]].sort_values("advice_id")
         items = [
             Item(item, fingerprint, outcome)
