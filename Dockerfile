@@ -8,7 +8,9 @@ RUN python -m venv /opt/venv \
  && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-production.txt
 
 FROM python:3.11-slim-bookworm
-# pg_dump and pg_restore for `chengxin backup` and `chengxin restore`: of the same major version as the server.
+# pg_dump and pg_restore for `chengxin backup` and `chengxin restore`: of the same major version as the server. The
+# stable suite holds one version at a time, and a pin to it would refuse its security fixes.
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends postgresql-client-15 \
  && rm -rf /var/lib/apt/lists/*
