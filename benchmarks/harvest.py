@@ -130,7 +130,7 @@ def table(middle: dict[tuple[str, int], Run], repeats: int, on: str) -> str:
         )
     lines += [
         "",
-        "Where our time goes (seconds; stages of publish run side by side, so they add up to more than it):",
+        "Where our time goes (seconds; stages up to compare run side by side, so they add up to more than the whole):",
         "",
     ]
     for (side, records), run in sorted(middle.items(), key=lambda item: item[0][1]):

@@ -55,8 +55,7 @@ def main() -> None:
                 print(f"{word:<8} {run.peak:5.0f} MiB {run.seconds:7.1f} s {run.detail}", file=sys.stderr)
 
             for source in check.load_district(house).sources:
-                stage("fetch", "fetch", source=source)
-                stage("publish", "publish", source=source)
+                stage("harvest", "harvest", source=source)
             for word in ("check", "again", "desk", "plan", "send", "replay", "maintain"):
                 stage(word, word)
     peaks: dict[str, int] = {}

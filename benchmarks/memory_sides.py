@@ -18,26 +18,12 @@ def _house() -> Any:
     return House.from_environment(clock=lambda: datetime(2026, 6, 15, 8, tzinfo=BEIJING))
 
 
-def fetch(source: str) -> Work:
-    """The source's pages, files or rows into the raw archive."""
-    from chengxin import harvest
-
-    return lambda: (1, {"harvest": harvest.fetch(_house(), source, DAY)})
-
-
-def publish(source: str) -> Work:
-    """From the raw archive to the lake."""
-    from sqlalchemy import func, select
-
-    from chengxin import harvest
-    from chengxin.ledger.models import Harvest
-
-    house = _house()
-    with house.ledger.begin() as session:
-        number = session.scalar(select(func.max(Harvest.id)).where(Harvest.source == source))
+def harvest(source: str) -> Work:
+    """From the source to the lake: judged while it is fetched."""
+    from chengxin import harvest as stage
 
     def run() -> tuple[int, dict[str, Any]]:
-        counts = harvest.publish(house, number)
+        counts = stage.run(_house(), source, DAY)
         return counts["harvested"], {"state": counts["state"]}
 
     return run

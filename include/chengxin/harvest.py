@@ -9,7 +9,7 @@ commits are, and a commit that is in the lake already is found by its `seq`.
 from __future__ import annotations
 
 import fcntl
-import shutil
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,11 +24,10 @@ from chengxin import connectors, contracts, suppression
 from chengxin.connectors import feedback, files_feedback
 from chengxin.contracts import Contract
 from chengxin.errors import BoundError, ChengxinError, DriftError, SumError
+from chengxin.judging import Early, Judging, chunks
 from chengxin.ledger.models import Commit, Harvest, RawObject
 from chengxin.settings import House
 
-CHUNK = 25_000
-"""Source records normalised at a time: what bounds memory."""
 RESUME_WITHIN = timedelta(hours=12)
 """A half-finished fetch older than this is not gone on with: its first pages tell of another time than its last."""
 COUNTS = ("harvested", "published", "unchanged", "rejected", "ignored", "removed")
@@ -44,12 +43,19 @@ class HarvestError(ChengxinError):
 
 
 def run(house: House, source: str, as_of: date) -> dict[str, Any]:
-    """Fetches and publishes a source for a day.
+    """Fetches and publishes a source for a day; what has been fetched is judged while the fetch goes on.
 
     Returns:
         What `publish` returns.
+
+    Raises:
+        ChengxinError: as `fetch` and `publish`.
     """
-    return publish(house, fetch(house, source, as_of))
+    contract = load(house, source)
+    if contract.partitions is not None:
+        return publish(house, fetch(house, source, as_of))
+    with alone(house, source), Early(house, contract, as_of) as early:
+        return _publish(house, contract, _fetch(house, contract, as_of, early), early)
 
 
 def fetch(house: House, source: str, as_of: date) -> int:
@@ -74,17 +80,25 @@ def fetch(house: House, source: str, as_of: date) -> int:
             parts.fetch(house, harvest_id, part)
         return harvest_id
     with alone(house, source):
+        return _fetch(house, contract, as_of)
+
+
+def _fetch(house: House, contract: Contract, as_of: date, early: Early | None = None) -> int:
+    with house.ledger.begin() as session:
+        harvest = open_harvest(session, house, contract, as_of)
+        harvest_id, state = harvest.id, harvest.state
+    if state != "fetched":
+        if early:
+            early.begin(harvest_id)
+        begun = time.perf_counter()
+        try:
+            connectors.fetch(house, contract, as_of, harvest_id, onlooker=early)
+        except Exception as error:
+            fail(house, harvest_id, error)
+            raise
         with house.ledger.begin() as session:
-            harvest = open_harvest(session, house, contract, as_of)
-            harvest_id, state = harvest.id, harvest.state
-        if state != "fetched":
-            try:
-                connectors.fetch(house, contract, as_of, harvest_id)
-            except Exception as error:
-                fail(house, harvest_id, error)
-                raise
-            with house.ledger.begin() as session:
-                fetched(session, house, harvest_id)
+            fetched(session, house, harvest_id)
+        _note(house, harvest_id, {}, {"seconds": {"fetch": round(time.perf_counter() - begun, 3)}})
     return harvest_id
 
 
@@ -125,127 +139,146 @@ def publish(house: House, harvest_id: int) -> dict[str, Any]:
         HarvestError: the harvest has not been fetched to its end.
     """
     with house.ledger.begin() as session:
-        harvest = session.get_one(Harvest, harvest_id)
-        source, state = harvest.source, harvest.state
+        source = session.get_one(Harvest, harvest_id).source
     contract = load(house, source)
     with alone(house, source):
-        with house.ledger.begin() as session:
-            harvest = session.get_one(Harvest, harvest_id)
-            if harvest.state == "published":
-                return _outcome(harvest)
-            if "fetched" not in harvest.detail:
-                raise HarvestError(
-                    f"harvest {harvest_id} of {source} has not been fetched to its end",
-                    why=f"state {state}" + (f", {harvest.cause}" if harvest.cause else ""),
-                    remedy="run the fetch again: it goes on where it stopped",
-                )
-            planned = "files" in harvest.detail
-            if not planned:
-                harvest.state, harvest.cause, harvest.message, harvest.finished_at = "fetched", None, None, None
-                harvest.contract_sha256 = contract.sha256
-            others = [] if planned else _planned(session, source)
-        # A killed harvest of another day must be in the lake before this one is compared with the lake.
-        for other in others:
-            _commit(house, other)
+        return _publish(house, contract, harvest_id)
+
+
+def _publish(house: House, contract: Contract, harvest_id: int, early: Early | None = None) -> dict[str, Any]:
+    with house.ledger.begin() as session:
+        harvest = session.get_one(Harvest, harvest_id)
+        if harvest.state == "published":
+            return _outcome(harvest)
+        if "fetched" not in harvest.detail:
+            raise HarvestError(
+                f"harvest {harvest_id} of {contract.name} has not been fetched to its end",
+                why=f"state {harvest.state}" + (f", {harvest.cause}" if harvest.cause else ""),
+                remedy="run the fetch again: it goes on where it stopped",
+            )
+        planned = "files" in harvest.detail
         if not planned:
-            try:
-                _prepare(house, contract, harvest_id)
-            except Exception as error:
-                fail(house, harvest_id, error)
-                feedback.tell(house, contract, harvest_id)
-                raise
-        _commit(house, harvest_id)
-        feedback.tell(house, contract, harvest_id)
+            harvest.state, harvest.cause, harvest.message, harvest.finished_at = "fetched", None, None, None
+            harvest.contract_sha256 = contract.sha256
+        others = [] if planned else _planned(session, contract.name)
+    # A killed harvest of another day must be in the lake before this one is compared with the lake.
+    for other in others:
+        _commit(house, other)
+    if not planned:
+        try:
+            _prepare(house, contract, harvest_id, early)
+        except Exception as error:
+            fail(house, harvest_id, error)
+            feedback.tell(house, contract, harvest_id)
+            raise
+    _commit(house, harvest_id)
+    feedback.tell(house, contract, harvest_id)
     with house.ledger.begin() as session:
         return _outcome(session.get_one(Harvest, harvest_id))
 
 
-def _prepare(house: House, contract: Contract, harvest_id: int) -> None:
+def _prepare(house: House, contract: Contract, harvest_id: int, early: Early | None) -> None:
     """Everything up to the point of no return."""
-    from chengxin import bounds, late
-    from chengxin.publish import Publication
-    from chengxin.quality import rules
-    from chengxin.quality.gate import Gate
-    from chengxin.staging import Staging
+    from chengxin import late
 
     with house.ledger.begin() as session:
         harvest = session.get_one(Harvest, harvest_id)
         as_of = harvest.as_of
         raw = list(session.scalars(select(RawObject).where(RawObject.harvest_id == harvest_id).order_by("ordinal")))
         later = _later(session, contract.name, as_of)
+        spent = dict(harvest.detail.get("seconds", {}))
         session.expunge_all()
-    engine = house.engine()
-    docs = Path("data_docs") / contract.name / str(harvest_id)
-    folder = house.staging_dir / str(harvest_id)
-    gate = Gate(house.root, house.var / docs)
-    judged_by = rules.load(rules.path(house.root))
-    staging = Staging(contract, as_of, judged_by, gate, folder, engine.con)
-    tally = staging.tally
+    judging = early.result(raw) if early else None
+    unread = [] if judging else raw
+    judging = judging or Judging(house, contract, harvest_id, as_of)
+    tally = judging.tally
     detail: dict[str, Any] = {}
     try:
-        engine.raw_sql("SET preserve_insertion_order = true")
-        for prepared in _ahead(map(staging.prepare, _ahead(_chunks(house, contract, raw, tally)))):
-            staging.take(prepared)
-        staging.close()
+        judging.stage(unread)
         if contract.mode == "incremental":
-            late.stage(house, contract, as_of, judged_by, folder, engine.con, _chunks)
+            late.stage(house, contract, as_of, judging.rules, judging.folder, judging.engine.con, chunks)
         if files_feedback.wanted(contract):
-            files_feedback.keep(house, contract, harvest_id, raw, folder, engine.con)
+            files_feedback.keep(house, contract, harvest_id, raw, judging.folder, judging.engine.con)
+        # Great Expectations takes half a second and more, in which the lake can be compared and written.
         with ThreadPoolExecutor(1, thread_name_prefix="gate") as other:
-            closing = other.submit(_timed, tally, "validate", gate.close)
-            with tally.timed("compare"):
-                publication = Publication(engine, house.lake, contract, as_of, folder, later, suppression.erased(house))
-                lost = publication.duplicates()
-                changes = publication.compare()
-            index = closing.result()
-        detail["data_docs"] = (docs / index.name).as_posix() if index else None
+            closing = other.submit(_timed, tally, "validate", judging.gate.close)
+            try:
+                counts, files = _write(house, contract, harvest_id, as_of, judging, later, detail)
+            except Exception:
+                # Also of a harvest that is stopped: its data docs say why.
+                detail["data_docs"] = _docs(judging, closing.result())
+                seen = {"harvested": tally.harvested, "rejected": tally.rejected}
+                _note(house, harvest_id, seen, detail | _found(tally))
+                raise
+            detail["data_docs"] = _docs(judging, closing.result())
         detail |= _found(tally)
-        _note(house, harvest_id, {"harvested": tally.harvested, "rejected": tally.rejected}, detail)
-        detail["drift"] = bounds.drift(contract, tally)
-        detail["bounds"] = bounds.batch(contract, tally)
-        tally.ignored.update(lost)
-        with tally.timed("compare"):
-            published, unchanged = publication.records()
-            jumps = publication.jumps()
-        bounds.shrink(contract, changes)
-        counts = {
-            "harvested": tally.harvested,
-            "published": published,
-            "unchanged": unchanged,
-            "rejected": tally.rejected,
-            "ignored": sum(tally.ignored.values()),
-            "removed": sum(changes[name].removed for name in contract.tables),
-        }
-        bounds.sums(contract.name, counts)
-        detail["alarms"] = bounds.alarms(contract, tally, jumps)
-        detail["filled"] = bounds.shares(tally)
-        detail |= _found(tally)
-        detail["facts"] = {
-            name: {
-                part: getattr(change, part) for part in ("known", "new", "changed", "unchanged", "removed", "restored")
-            }
-            for name, change in changes.items()
-        }
-        writes = [name for name, change in changes.items() if change.rows]
-        seq = _open_commit(house, harvest_id) if writes else None
-        files: dict[str, str] = {}
-        with tally.timed("write"):
-            for name in writes:
-                file = house.lake.data_file(name, seq or 0)
-                rows = publication.write(name, seq or 0, file)
-                if rows != changes[name].rows:
-                    raise SumError(
-                        f"{rows} rows of {name} were written, {changes[name].rows} were to be",
-                        where=f"{contract.name}, harvest {harvest_id}",
-                        remedy="a defect of ours: keep the staging folder and report it",
-                    )
-                files[name] = file.name
         detail["files"] = files
-        detail["seconds"] = {stage: round(spent, 3) for stage, spent in tally.seconds.items()}
+        detail["seconds"] = spent | {stage: round(seconds, 3) for stage, seconds in tally.seconds.items()}
         _note(house, harvest_id, counts, detail)
     finally:
-        engine.disconnect()
-        shutil.rmtree(folder, ignore_errors=True)
+        judging.end()
+
+
+def _write(
+    house: House,
+    contract: Contract,
+    harvest_id: int,
+    as_of: date,
+    judging: Judging,
+    later: date | None,
+    detail: dict[str, Any],
+) -> tuple[dict[str, int], dict[str, str]]:
+    """Compares what is staged with the lake, holds it against its bounds, and writes what differs.
+
+    Returns:
+        The counts, and table → name of the file written. What was found goes into `detail`.
+    """
+    from chengxin import bounds
+    from chengxin.publish import Publication
+
+    tally = judging.tally
+    detail["drift"] = bounds.drift(contract, tally)
+    detail["bounds"] = bounds.batch(contract, tally)
+    with tally.timed("compare"):
+        erased = suppression.erased(house)
+        publication = Publication(judging.engine, house.lake, contract, as_of, judging.folder, later, erased)
+        tally.ignored.update(publication.duplicates())
+        changes = publication.compare()
+        published, unchanged = publication.records()
+        jumps = publication.jumps()
+    bounds.shrink(contract, changes)
+    counts = {
+        "harvested": tally.harvested,
+        "published": published,
+        "unchanged": unchanged,
+        "rejected": tally.rejected,
+        "ignored": sum(tally.ignored.values()),
+        "removed": sum(changes[name].removed for name in contract.tables),
+    }
+    bounds.sums(contract.name, counts)
+    detail["alarms"] = bounds.alarms(contract, tally, jumps)
+    detail["filled"] = bounds.shares(tally)
+    parts = ("known", "new", "changed", "unchanged", "removed", "restored")
+    detail["facts"] = {name: {part: getattr(change, part) for part in parts} for name, change in changes.items()}
+    writes = [name for name, change in changes.items() if change.rows]
+    seq = _open_commit(house, harvest_id) if writes else None
+    files: dict[str, str] = {}
+    with tally.timed("write"):
+        for name in writes:
+            file = house.lake.data_file(name, seq or 0)
+            rows = publication.write(name, seq or 0, file)
+            if rows != changes[name].rows:
+                raise SumError(
+                    f"{rows} rows of {name} were written, {changes[name].rows} were to be",
+                    where=f"{contract.name}, harvest {harvest_id}",
+                    remedy="a defect of ours: keep the staging folder and report it",
+                )
+            files[name] = file.name
+    return counts, files
+
+
+def _docs(judging: Judging, index: Path | None) -> str | None:
+    return (judging.docs / index.name).as_posix() if index else None
 
 
 def _commit(house: House, harvest_id: int) -> None:
@@ -266,41 +299,6 @@ def _commit(house: House, harvest_id: int) -> None:
             commit = session.get_one(Commit, seq)
             commit.closed_at, commit.snapshots = now, snapshots
         harvest.state, harvest.finished_at = "published", now
-
-
-def _chunks(house: House, contract: Contract, raw: list[RawObject], tally: Any) -> Iterator[Any]:
-    """The harvest's records in chunks of at most `CHUNK`: small pages are put together, for the sake of speed."""
-    import pyarrow as pa
-
-    from chengxin import readers
-
-    waiting: list[pa.Table] = []
-    rows = 0
-    for raw_object in raw:
-        batches = readers.batches(house, contract, raw_object)
-        while True:
-            with tally.timed("read"):
-                batch = next(batches, None)
-            if batch is None:
-                break
-            for start in range(0, max(batch.num_rows, 1), CHUNK):
-                part = pa.Table.from_batches([batch.slice(start, CHUNK)])
-                if waiting and rows + part.num_rows > CHUNK:
-                    yield pa.concat_tables(waiting, promote_options="permissive")
-                    waiting, rows = [], 0
-                waiting.append(part)
-                rows += part.num_rows
-    if waiting:
-        yield pa.concat_tables(waiting, promote_options="permissive")
-
-
-def _ahead(chunks: Iterator[Any]) -> Iterator[Any]:
-    """The same chunks, the next one being made while one is worked on."""
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as maker:
-        coming = maker.submit(next, chunks, None)
-        while (chunk := coming.result()) is not None:
-            coming = maker.submit(next, chunks, None)
-            yield chunk
 
 
 def _timed(tally: Any, stage: str, work: Callable[[], Any]) -> Any:

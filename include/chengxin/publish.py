@@ -205,8 +205,8 @@ class Publication:
                 f"SELECT {nothing}, natural_key, _day AS observed_on, {meta}, {gone} FROM {name}_over",
             ]
         self._sql(f"CREATE TEMP VIEW {name}_rows AS {' UNION ALL '.join(parts)}")
-        # One thread: memory must not grow with the number of records, nor with the machine's cores.
-        return engine.copy_to(self.connection, self.connection.table(f"{name}_rows"), name, file, threads=1)
+        # Two threads: memory must not grow with the number of records, nor with the machine's cores.
+        return engine.copy_to(self.connection, self.connection.table(f"{name}_rows"), name, file, threads=2)
 
     def _compare(self, name: str) -> Change:
         self._lake_view(f"{name}_current", name, self.as_of, "natural_key, row_hash")

@@ -120,6 +120,10 @@ class Staging:
                 self._writing.popleft().result()
         self._writer.shutdown()
 
+    def drop(self) -> None:
+        """Ends all writing, finished or not."""
+        self._writer.shutdown(cancel_futures=True)
+
     def prepare(self, records: pa.Table) -> Prepared:
         """Normalises a chunk of source records: text columns by heading, and `normalise.META`.
 

@@ -15,7 +15,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from chengxin import engine, harvest
+from chengxin import engine, harvest, judging
 from chengxin.clock import BEIJING
 from chengxin.connections import Connection
 from chengxin.ledger.models import Harvest, RawObject
@@ -213,7 +213,7 @@ def _count(house: House, day: date, source: str, traps: Sequence[Trap]) -> list[
         session.expunge_all()
     connection = house.engine()
     try:
-        raw = pa.concat_tables(harvest._chunks(house, contract, objects, Tally()), promote_options="permissive")
+        raw = pa.concat_tables(judging.chunks(house, contract, objects, Tally()), promote_options="permissive")
         rows = {
             "raw": raw,
             "facts": engine.as_of(connection, house.lake, contract.table, day, source=source).to_pyarrow(),

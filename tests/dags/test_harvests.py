@@ -34,7 +34,7 @@ def test_a_broken_contract_fails_alone_and_says_why(place: House) -> None:
     assert "shedule" in (broken.doc_md or "")
     with pytest.raises(ConfigError, match="did you mean 'schedule'"):
         broken.get_task("contract").python_callable()
-    assert [task.task_id for task in dags["harvest__matters"].tasks] == ["fetch", "publish"]
+    assert [task.task_id for task in dags["harvest__matters"].tasks] == ["harvest"]
 
 
 def test_a_source_in_parts_fans_out_bounded_by_a_pool(place: House) -> None:

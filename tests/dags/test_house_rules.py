@@ -74,9 +74,8 @@ def test_harvests_follow_their_contracts(dags: dict[str, Any]) -> None:
     for source in DISTRICT.sources:
         contract, dag = contracts.load(ROOT / f"include/sources/{source}.yml"), dags[f"harvest__{source}"]
         assert dag.timetable.expression == contract.schedule
-        assert [task.task_id for task in dag.tasks] == ["fetch", "publish"]
-        assert dag.get_task("publish").upstream_task_ids == {"fetch"}
-        assert {asset.name for asset in dag.get_task("publish").outlets} == {f"lake://{t}" for t in contract.tables}
+        assert [task.task_id for task in dag.tasks] == ["harvest"]
+        assert {asset.name for asset in dag.get_task("harvest").outlets} == {f"lake://{t}" for t in contract.tables}
         assert {task.owner for task in dag.tasks} == {contract.owner}
 
 

@@ -36,11 +36,12 @@ def test_a_harvest_is_measured_by_its_sums_and_seconds(house: House) -> None:
                     **counts,
                 )
             )
-    found = measure(house, "harvest__blacklists", "publish")
+    found = measure(house, "harvest__blacklists", "harvest")
     prefix = "chengxin.370112.harvest.blacklists."
     assert found == {f"{prefix}{part}": number for part, number in COUNTS.items()} | {f"{prefix}seconds": 7.0}
+    assert measure(house, "harvest__blacklists", "publish") == found
     assert measure(house, "harvest__blacklists", "fetch") == {}
-    assert measure(house, "harvest__consents", "publish") == {}
+    assert measure(house, "harvest__consents", "harvest") == {}
 
 
 def test_check_mails_and_sources_are_measured(house: House) -> None:

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from datetime import date
 
-from chengxin.connectors.intake import Intake
+from chengxin.connectors.intake import Intake, Onlooker
 from chengxin.contracts import Contract
 from chengxin.reads import DatabaseRead, FilesRead, HttpRead
 from chengxin.settings import House
 
 
-def fetch(house: House, contract: Contract, as_of: date, harvest_id: int, part: str | None = None) -> None:
+def fetch(
+    house: House,
+    contract: Contract,
+    as_of: date,
+    harvest_id: int,
+    part: str | None = None,
+    onlooker: Onlooker | None = None,
+) -> None:
     """Fetches the whole of a source for a day, or goes on where a killed fetch of the same harvest stopped.
 
     Each page, batch or file becomes one raw object of the harvest, in order. A harvest fetched to its end is left as
@@ -26,6 +33,7 @@ def fetch(house: House, contract: Contract, as_of: date, harvest_id: int, part: 
         as_of: the Beijing date the harvest speaks for.
         harvest_id: the harvest in the ledger, in state `fetching`.
         part: which of the contract's `partitions`; None: it has none.
+        onlooker: is told of every raw object, those of a cut-off fetch included, in order.
 
     Raises:
         ConnectionNotFoundError: nobody has defined the contract's connection.
@@ -38,7 +46,7 @@ def fetch(house: House, contract: Contract, as_of: date, harvest_id: int, part: 
     place = None
     if contract.partitions and part is not None:
         place = contract.partitions.values.index(part), part
-    intake = Intake(house, contract.name, harvest_id, place)
+    intake = Intake(house, contract.name, harvest_id, place, onlooker)
     if intake.complete:
         return
     match contract.read if part is None else contract.read_of(part):

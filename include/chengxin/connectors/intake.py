@@ -12,9 +12,9 @@ import hashlib
 import logging
 from collections.abc import Iterable
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from chengxin import archive
 from chengxin.ledger.models import Harvest, HarvestPart, RawObject
@@ -26,6 +26,18 @@ Cursor = dict[str, Any]
 STRETCH = 1_000_000
 """Raw files of one part at most: their places in a harvest's order."""
 
+_KEEP = insert(RawObject.__table__)  # type: ignore[arg-type]
+
+
+class Onlooker(Protocol):
+    """Who wants to know of each raw object of a harvest as soon as it is kept."""
+
+    def kept(self, raw: RawObject) -> None:
+        """This one is the next."""
+
+    def restarted(self) -> None:
+        """Those so far do not count: the fetch begins anew."""
+
 
 class Intake:
     """The intake of one harvest.
@@ -36,31 +48,45 @@ class Intake:
         harvest_id: the harvest, as the ledger numbers it.
         part: the part of a harvest that is fetched in parts: its place among them, and its name. Each part has a cursor
             and a stretch of the harvest's order of its own. None: the harvest is fetched in one piece.
+        onlooker: is told of what is kept, beginning with what an earlier, cut-off fetch kept.
 
     Attributes:
         cursor: where the fetch stands; empty at the beginning. What it holds is the connector's affair, but never a
             secret and never a person's data.
     """
 
-    def __init__(self, house: House, source: str, harvest_id: int, part: tuple[int, str] | None = None) -> None:
+    def __init__(
+        self,
+        house: House,
+        source: str,
+        harvest_id: int,
+        part: tuple[int, str] | None = None,
+        onlooker: Onlooker | None = None,
+    ) -> None:
         self._house, self._source, self._harvest_id = house, source, harvest_id
+        self._onlooker = onlooker
         self._first = part[0] * STRETCH if part else 0
         self._own = RawObject.harvest_id == harvest_id
-        self._moved: Any = update(Harvest).where(Harvest.id == harvest_id)
+        holder: Any = Harvest
+        of_holder = Harvest.id == harvest_id
         if part:
             self._own &= RawObject.ordinal.between(self._first, self._first + STRETCH - 1)
-            self._moved = update(HarvestPart).where(HarvestPart.harvest_id == harvest_id, HarvestPart.part == part[1])
+            holder = HarvestPart
+            of_holder = (HarvestPart.harvest_id == harvest_id) & (HarvestPart.part == part[1])
+        self._move = update(holder.__table__).where(of_holder).values(cursor=bindparam("_cursor"))
         with house.ledger.begin() as session:
-            holder = (
-                session.get_one(HarvestPart, (harvest_id, part[1])) if part else session.get_one(Harvest, harvest_id)
-            )
+            held = session.get_one(holder, (harvest_id, part[1]) if part else harvest_id)
             kept = list(session.scalars(select(RawObject).where(self._own).order_by(RawObject.ordinal)))
-            self.cursor: Cursor = dict(holder.cursor)
+            session.expunge_all()
+            self.cursor: Cursor = dict(held.cursor)
         self._kept = [one.sha256 for one in kept]
         self._last_size = kept[-1].size if kept else -1
         if not self.complete and not all(archive.is_whole(house, source, sha256) for sha256 in self._kept):
             logger.warning("%s: raw files of the cut-off fetch are damaged; fetching it from the start", source)
             self.restart()
+        elif onlooker:
+            for one in kept:
+                onlooker.kept(one)
 
     @property
     def complete(self) -> bool:
@@ -94,22 +120,24 @@ class Intake:
         complete = bool(cursor.get("complete"))
         if complete:
             archive.sync(self._house, self._source, [*self._kept, sha256])
+        row = {
+            "harvest_id": self._harvest_id,
+            "ordinal": self._first + len(self._kept),
+            "sha256": sha256,
+            "size": size,
+            "locator": locator,
+            "fetched_at": self._house.clock(),
+        }
         ledger = self._house.ledger
         with ledger.begin() if complete else ledger.begin_lightly() as session:
-            # No object of the mapper's: this is done for every page.
-            session.execute(
-                insert(RawObject).values(
-                    harvest_id=self._harvest_id,
-                    ordinal=self._first + len(self._kept),
-                    sha256=sha256,
-                    size=size,
-                    locator=locator,
-                    fetched_at=self._house.clock(),
-                )
-            )
-            session.execute(self._moved.values(cursor=cursor))
+            # Past the mapper, by statements made once: this is done for every page.
+            connection = session.connection()
+            connection.execute(_KEEP, row)
+            connection.execute(self._move, {"_cursor": cursor})
         self.cursor, self._last_size = cursor, size
         self._kept.append(sha256)
+        if self._onlooker:
+            self._onlooker.kept(RawObject(**row))
 
     def has(self, sha256: str) -> bool:
         """Whether these very bytes are part of the harvest already."""
@@ -137,12 +165,14 @@ class Intake:
         if cursor.get("complete"):
             archive.sync(self._house, self._source, self._kept)
         with self._house.ledger.begin() as session:
-            session.execute(self._moved.values(cursor=cursor))
+            session.execute(self._move, {"_cursor": cursor})
         self.cursor = cursor
 
     def restart(self) -> None:
         """Forgets what was fetched: the source has changed under our hands, so its parts do not fit together."""
         with self._house.ledger.begin() as session:
             session.execute(delete(RawObject).where(self._own))
-            session.execute(self._moved.values(cursor={}))
+            session.execute(self._move, {"_cursor": {}})
         self.cursor, self._kept, self._last_size = {}, [], -1
+        if self._onlooker:
+            self._onlooker.restarted()

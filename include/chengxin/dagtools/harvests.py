@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from airflow.sdk import DAG, XComArg, get_current_context, task
 
@@ -125,9 +126,10 @@ def _dag(home: Home, folder: Path, name: str, read: dict[str, Contract | Chengxi
 
 
 def harvest_dag(contract: Contract, home: Home) -> DAG:
-    """The DAG of one contract and district: `fetch` >> `publish`, or `begin` >> a `fetch` for each part >> `publish`.
+    """The DAG of one contract and district: `harvest`, or `begin` >> a `fetch` for each part >> `publish`.
 
-    `publish` updates the asset of each table it feeds.
+    What is fetched in one piece is judged while it comes in, so it is one task; where it stands is in the ledger. The
+    last task updates the asset of each table it feeds.
     """
     outlets = [home.asset(table) for table in contract.tables]
     with DAG(
@@ -148,23 +150,7 @@ def harvest_dag(contract: Contract, home: Home) -> DAG:
         ),
     ) as dag:
 
-        @task(execution_timeout=timedelta(hours=2))
-        def fetch(**context: object) -> int:
-            from chengxin import harvest
-
-            return harvest.fetch(home.house(), contract.name, as_of(context))
-
-        @task(execution_timeout=timedelta(minutes=10))
-        def begin(**context: object) -> int:
-            from chengxin import parts
-
-            return parts.open(home.house(), contract.name, as_of(context))
-
-        @task(outlets=outlets, execution_timeout=timedelta(hours=1))
-        def publish(harvest_id: int, **context: object) -> dict[str, object]:
-            from chengxin import harvest
-
-            counts = harvest.publish(home.house(), harvest_id)
+        def update(counts: dict[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
             extra = {
                 "as_of": as_of(context).isoformat(),
                 "seq": counts.get("seq"),
@@ -174,8 +160,26 @@ def harvest_dag(contract: Contract, home: Home) -> DAG:
                 context["outlet_events"][outlet].extra = extra
             return counts
 
+        @task(task_id="harvest", outlets=outlets, execution_timeout=timedelta(hours=2))
+        def whole(**context: object) -> dict[str, Any]:
+            from chengxin import harvest
+
+            return update(harvest.run(home.house(), contract.name, as_of(context)), context)
+
+        @task(execution_timeout=timedelta(minutes=10))
+        def begin(**context: object) -> int:
+            from chengxin import parts
+
+            return parts.open(home.house(), contract.name, as_of(context))
+
+        @task(outlets=outlets, execution_timeout=timedelta(hours=1))
+        def publish(harvest_id: int, **context: object) -> dict[str, Any]:
+            from chengxin import harvest
+
+            return update(harvest.publish(home.house(), harvest_id), context)
+
         if contract.partitions is None:
-            publish(fetch())
+            whole()
         else:
             harvest_id = begin()
             _parts(home, contract.partitions, harvest_id) >> publish(harvest_id)  # type: ignore[arg-type]

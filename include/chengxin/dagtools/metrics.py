@@ -57,6 +57,7 @@ def measure(house: House, dag_id: str, task_id: str, day: Callable[[], date]) ->
     """
     it = named(dag_id)
     measures: dict[str, Callable[[], dict[str, float]]] = {
+        "harvest.harvest": lambda: _harvest(house, it.source, day()),
         "harvest.publish": lambda: _harvest(house, it.source, day()),
         "check_matters.check": lambda: _check(house, day()),
         "warn_departments.report": lambda: _messages(house, day()),
