@@ -195,6 +195,9 @@ class LocalAirflow:
                 instance_name="诚信",
             ),
             **section("API_AUTH", jwt_secret=secrets.token_hex(32)),
+            # A supervisor that saw its task's last word, but not yet its end, looks again only after this interval, and
+            # the slot waits with it (3.3.2: five seconds).
+            **section("WORKERS", min_heartbeat_interval=1),
             **section("SCHEDULER", scheduler_idle_sleep_time=0.3, enable_health_check=False),
             **section("DAG_PROCESSOR", parsing_processes=1, min_file_process_interval=60, refresh_interval=60),
             **section("LOGGING", base_log_folder=self.home / "logs"),
