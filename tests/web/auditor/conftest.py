@@ -17,6 +17,7 @@ from chengxin.errors import ConnectionNotFoundError
 from chengxin.settings import House
 from chengxin.web import AUDITOR_PATH
 from chengxin.web.auditor.app import app
+from chengxin.web.auditor.office import Office
 
 if TYPE_CHECKING:
     from tests.web.auditor.played import Played
@@ -63,6 +64,14 @@ class Site:
         found = re.search(r'name="form_token" value="([0-9a-f]+)"', self.get(form_page).text)
         assert found, f"{form_page} has no form"
         return found.group(1)
+
+    @property
+    def office(self) -> Office:
+        """What its pages share."""
+        app: Any = self.client.app
+        pages = next(route.app for route in app.routes if getattr(route, "path", "") == AUDITOR_PATH)
+        found: Office = pages.state.office
+        return found
 
     def purpose(self, words: str = "年度审计") -> None:
         """States a purpose."""

@@ -230,7 +230,10 @@ class TestObjection:
         fields = {"advice_id": advice_id, "grounds": "名单<em>有误</em>", "received_on": "2026-06-12"}
         assert zjj.post(f"{path}/objection", fields, form_page=path).status_code == 303
         assert links(auditor, "/matters?disputed=yes") == {played.matters["M1"]}
-        assert "有异议</span>" in auditor.get("/matters").text
+        for shown in ("/matters", path, f"/subjects/{played.subjects[FIRST]}"):
+            assert auditor.get(shown).text.count("有异议，处理中</span>") == 1, shown
+        for login, number in (("auditor", 1), ("zjj", 1), ("czj", 0)):
+            assert played.site.as_(login).get("/today").text.count("1项异议尚未了结") == number, login
         page = zjj.get(path).text
         assert "名单&lt;em&gt;有误" in page
         assert "名单&lt;em&gt;有误" not in auditor.get(path).text

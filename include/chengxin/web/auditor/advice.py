@@ -117,7 +117,9 @@ def source(request: Request, advice_id: str) -> Response:
                 "missing": MISSING.get(missing, NOT_KEPT) if missing else "",
             }
         )
-    return render.page(request, "source_record.html.j2", {"advice": view.advice, "shown": shown})
+    return render.page(
+        request, "source_record.html.j2", {"advice": view.advice, "shown": shown}, at=f"/advice/{advice_id}"
+    )
 
 
 @router.post("/advice/{advice_id}/file-page")

@@ -125,6 +125,7 @@ _WORDS = {
     401: "not logged in",
     403: "not yours to see",
     404: "not found",
+    405: "method not allowed",
     411: "length required",
     413: "too long",
     422: "malformed request",

@@ -16,8 +16,7 @@ from chengxin.clock import beijing_date
 from chengxin.desk import read
 from chengxin.desk.read import Filter, MatterView, Paging
 from chengxin.districts import BANK
-from chengxin.ledger import decisions, objections
-from chengxin.ledger.objections import Objected
+from chengxin.ledger import decisions
 from chengxin.web.auditor import looking, outcomes, render
 from chengxin.web.auditor.guard import form
 from chengxin.web.auditor.office import office
@@ -155,20 +154,22 @@ def shown(request: Request, ref: str, page: int = 1, fault: Fault | None = None)
         "accounts": {login: account.name for login, account in here.district.accounts.items()},
         "received": beijing_date(here.now),
     }
-    return render.page(request, "matter.html.j2", context, 422 if fault else 200)
+    return render.page(
+        request, "matter.html.j2", context, 422 if fault else 200, at=f"/matters/{ref}" if fault else None
+    )
 
 
 def _list(request: Request, asked: Asked) -> Response:
     who, here = visitor(request), office(request)
     who.must_be("auditor", "operator", "officer")
-    disputed = _disputed(request)
+    disputed = {one.matter_id for one in here.objections(who)}
     which = Filter(
         department=(asked.department or None) if who.sees_all else None,
         type=asked.type or None,
         decision=asked.decision or None,
         state=STATES.get(asked.state or OPEN),
         text=asked.text,
-        among=sorted({one.matter_id for one in disputed}) if asked.disputed else None,
+        among=sorted(disputed) if asked.disputed else None,
     )
     with here.desk.read() as connection:
         found = read.matters(connection, here.scope(who), which, Paging(ROWS, (asked.page - 1) * ROWS))
@@ -178,7 +179,7 @@ def _list(request: Request, asked: Asked) -> Response:
         "found": found.page,
         "counts": [(code, found.decisions[code]) for code in OUTCOMES if code in found.decisions],
         "asked": asked,
-        "disputed": {one.matter_id for one in disputed},
+        "disputed": disputed,
         "speech": Speech(here.words, policy),
         "units": units,
         "holders": {code: units[code] for code, unit in district.departments.items() if unit.kind != BANK},
@@ -187,12 +188,6 @@ def _list(request: Request, asked: Asked) -> Response:
         "pages": _pages(found.page.total, ROWS),
     }
     return render.page(request, "matters.html.j2", context)
-
-
-def _disputed(request: Request) -> list[Objected]:
-    who, here = visitor(request), office(request)
-    with here.house.ledger.read() as session:
-        return objections.waiting(session, here.district.code, None if who.sees_all else who.department)
 
 
 def _advice_ids(view: MatterView) -> list[str]:

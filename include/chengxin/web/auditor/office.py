@@ -24,9 +24,10 @@ from chengxin.desk import Desk
 from chengxin.desk.scope import Scope
 from chengxin.districts import District
 from chengxin.errors import ConnectionNotFoundError
-from chengxin.ledger import standing
+from chengxin.ledger import objections, standing
 from chengxin.ledger.messages import Message
 from chengxin.ledger.models import CheckRun
+from chengxin.ledger.objections import Objected
 from chengxin.ledger.standing import Standing
 from chengxin.policy import Policy
 from chengxin.settings import House
@@ -132,6 +133,11 @@ class Office:
         """What officers decided on some advice, and what subjects object to; every id asked for is there."""
         with self.house.ledger.read() as session:
             return standing.of(session, advice_ids)
+
+    def objections(self, visitor: Visitor) -> list[Objected]:
+        """The objections that wait to be settled, of those that a visitor may see; the oldest first."""
+        with self.house.ledger.read() as session:
+            return objections.waiting(session, self.district.code, None if visitor.sees_all else visitor.department)
 
     def messages(self, visitor: Visitor) -> Select[Message]:
         """The messages that a visitor may see, to be narrowed further; a department sees its own."""

@@ -27,6 +27,7 @@ _HERE = Path(__file__).parent
 _ERRORS = {
     403: ("无权查看", "这一页不对您的账号开放。需要时请联系本区运维人员，在区文件 accounts 中登记。"),
     404: ("没有找到", "没有这一页，或者它不对您开放。"),
+    405: ("没有找到", "这个地址只接收表单，请从页面上的按钮进入。"),
     411: ("无法处理", "请求没有写明长度。"),
     413: ("内容过长", "提交的内容太长，请缩短后再试。"),
     422: ("填写有误", "提交的内容不完整或格式不对，请返回改正。"),
@@ -48,18 +49,24 @@ MENU: Sequence[tuple[str, str, frozenset[str]]] = (
 """Path, title, and whose menu shows it."""
 
 
-def page(request: Request, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
+def page(
+    request: Request, template: str, context: Mapping[str, Any], status: int = 200, *, at: str | None = None
+) -> Response:
     """A page for whoever asked.
 
     Args:
         request: the request; the guard has let it in.
         template: file below `templates/`.
-        context: what the template shows. Besides: `t, visitor, district, path, here, menu, form_token`.
+        context: what the template shows. Besides: `t, language, visitor, district, base, here, back, query, menu,
+            form_token, styled`.
         status: of the answer.
+        at: the page's own path, where the request's is one that only takes forms; None: it is the request's.
     """
     found = office(request)
     visitor: Visitor | None = getattr(request.state, "visitor", None)
     language = visitor.language if visitor else "zh"
+    here = inner(request) if at is None else at
+    query = {name: value for name, value in request.query_params.items() if name != "lang"} if at is None else {}
     body = (
         _templates()
         .get_template(template)
@@ -70,8 +77,9 @@ def page(request: Request, template: str, context: Mapping[str, Any], status: in
                 "visitor": visitor,
                 "district": found.district,
                 "base": base(request),
-                "here": inner(request),
-                "query": request.query_params,
+                "here": here,
+                "query": query,
+                "back": _address(here, query),
                 "menu": [(path, title) for path, title, roles in MENU if visitor and visitor.role in roles],
                 "form_token": form_token(found, visitor.login, found.now.astimezone(BEIJING).date()) if visitor else "",
                 "styled": _stamp(),
@@ -88,7 +96,9 @@ def page(request: Request, template: str, context: Mapping[str, Any], status: in
 def error(request: Request, status: int) -> Response:
     """The page of an error: the same words whatever the reason."""
     title, words = _ERRORS.get(status, _ERRORS[500])
-    return page(request, "error.html.j2", {"title": title, "words": words}, status)
+    # An address that takes forms only is no page to come back to.
+    at = None if request.method == "GET" and status != 405 else "/"
+    return page(request, "error.html.j2", {"title": title, "words": words}, status, at=at)
 
 
 def masked(code: str | None, visitor: Visitor, department: str | None = None) -> str:
@@ -136,9 +146,13 @@ def _instant(value: datetime | None) -> str:
 
 @pass_context
 def _with_query(context: Context, **changes: Any) -> str:
-    """This page's query with some values changed; null takes one out."""
-    kept = {**context["query"], **changes}
-    return "?" + urlencode({name: value for name, value in kept.items() if value not in (None, "")})
+    """This page's address with some values of its query changed; null takes one out."""
+    return context["base"] + _address(context["here"], {**context["query"], **changes})
+
+
+def _address(path: str, query: Mapping[str, Any]) -> str:
+    kept = urlencode({name: value for name, value in query.items() if value not in (None, "")})
+    return f"{path}?{kept}" if kept else path
 
 
 @cache

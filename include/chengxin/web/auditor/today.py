@@ -56,6 +56,7 @@ def today(request: Request) -> Response:
         "words": here.words,
         "checked": checked,
         "state": state,
+        "objections": len(here.objections(who)),
         "order": STATUSES,
     }
     return render.page(request, "today.html.j2", context)
