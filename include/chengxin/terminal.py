@@ -8,7 +8,7 @@ from contextvars import ContextVar
 import typer
 
 from chengxin import settings
-from chengxin.errors import ChengxinError, ConfigError
+from chengxin.errors import ConfigError
 from chengxin.settings import House
 
 _asked: ContextVar[str] = ContextVar("district", default="")
@@ -62,16 +62,16 @@ def in_turn(work: Callable[[House], None]) -> None:
         work: what is done; it says itself what it did.
 
     Raises:
-        ChengxinError: what went wrong in the only house; in the last of several, where the others' is said before.
+        Exception: what went wrong in the only house, or in the last one in which anything did; the others' is said.
     """
     places = houses()
-    failed: ChengxinError | None = None
+    failed: Exception | None = None
     for place in places:
         if len(places) > 1:
             typer.echo(f"district {place.district}:")
         try:
             work(place)
-        except ChengxinError as error:
+        except Exception as error:  # noqa: BLE001  # a database's or a disk's, too
             if failed is not None:
                 typer.echo(f"error: {failed}", err=True)
             failed = error
