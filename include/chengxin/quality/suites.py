@@ -117,9 +117,16 @@ data_docs_sites:
       class_name: TupleFilesystemStoreBackend
       suppress_store_backend_id: true
       base_directory: ${{{RUN_VARIABLE}}}/
+    site_section_builders:
+      expectations:
+        view: {{module_name: chengxin.quality.views, class_name: PageView}}
+      validations:
+        view: {{module_name: chengxin.quality.views, class_name: PageView}}
+      profiling: None
     site_index_builder:
       class_name: DefaultSiteIndexBuilder
       show_cta_footer: false
+      view: {{module_name: chengxin.quality.views, class_name: IndexView}}
 fluent_datasources:
   {DATA_SOURCE}:
     type: pandas
