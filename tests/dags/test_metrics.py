@@ -40,6 +40,7 @@ def test_a_harvest_is_measured_by_its_sums_and_seconds(house: House) -> None:
     prefix = "chengxin.370112.harvest.blacklists."
     assert found == {f"{prefix}{part}": number for part, number in COUNTS.items()} | {f"{prefix}seconds": 7.0}
     assert measure(house, "harvest__blacklists", "publish") == found
+    assert measure(house, "harvest__370112__blacklists", "publish") == found
     assert measure(house, "harvest__blacklists", "fetch") == {}
     assert measure(house, "harvest__consents", "harvest") == {}
 
@@ -58,6 +59,9 @@ def test_check_mails_and_sources_are_measured(house: House) -> None:
 
     mails = measure(house, "warn_departments", "report")
     assert mails == {f"chengxin.370112.messages.{state}": 0 for state in ("planned", "sent", "refused", "unknown")}
+
+    # The same in an installation of several districts.
+    assert measure(house, "warn_departments__370112", "report") == mails
 
     sources = measure(house, "watch_sources", "sweep")
     ages = {name: age for name, age in sources.items() if name.endswith(".age_days")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from email import message_from_bytes, policy
@@ -90,6 +91,35 @@ def test_operators_are_told_what_where_and_why(catcher: Catcher) -> None:
 def test_a_killed_run_has_less_to_tell_and_tells_it(catcher: Catcher) -> None:
     tell_operators({"dag": SimpleNamespace(dag_id="check_matters"), "run_id": "r", "reason": "timed_out"})
     assert "timed_out" in message_from_bytes(catcher.envelopes[0].content, policy=policy.default).get_content()
+
+
+def test_of_several_districts_the_own_operators_are_told(
+    catcher: Catcher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    include = tmp_path / "include"
+    shutil.copytree(ROOT / "include/districts", include / "districts")
+    shutil.copytree(ROOT / "tests/districts/include/districts", include / "districts", dirs_exist_ok=True)
+    monkeypatch.setenv("CHENGXIN_INCLUDE", str(include))
+    monkeypatch.setenv("CHENGXIN_DISTRICT", "370112,990101")
+    with House.from_environment(district="990101").ledger.begin() as session:
+        session.add(
+            Harvest(
+                source="matters",
+                as_of=date(2026, 6, 15),
+                state="failed",
+                contract_sha256="0" * 64,
+                started_at=system_clock(),
+                message="the second district's portal does not answer",
+            )
+        )
+    tell_operators(failed_run("harvest__990101__matters"))
+    (envelope,) = catcher.envelopes
+    mail = message_from_bytes(envelope.content, policy=policy.default)
+    assert envelope.rcpt_tos == ["ops@jia.example"]
+    assert "示例市甲区" in mail["Subject"]
+    assert "the second district's portal does not answer" in mail.get_content()
+    tell_operators(failed_run("check_matters__370112"))
+    assert {address for each in catcher.envelopes[1:] for address in each.rcpt_tos} == OPERATORS
 
 
 def test_rehearsal_sends_nothing(catcher: Catcher, monkeypatch: pytest.MonkeyPatch) -> None:
