@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from great_expectations.render.view import DefaultJinjaIndexPageView, DefaultJinjaPageView
+from great_expectations.render.view.view import DefaultJinjaIndexPageView, DefaultJinjaPageView
 from jinja2 import BytecodeCache, FileSystemBytecodeCache
 
 
@@ -23,7 +23,7 @@ class PageView(DefaultJinjaPageView):
     """A page of results or of a suite."""
 
     def __init__(self, **folders: Any) -> None:
-        super().__init__(**folders)  # type: ignore[no-untyped-call]
+        super().__init__(**folders)
         self.env.bytecode_cache = _compiled()
 
 
@@ -31,5 +31,5 @@ class IndexView(DefaultJinjaIndexPageView):
     """The start page."""
 
     def __init__(self, **folders: Any) -> None:
-        super().__init__(**folders)  # type: ignore[no-untyped-call]
+        super().__init__(**folders)
         self.env.bytecode_cache = _compiled()
