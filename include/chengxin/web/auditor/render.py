@@ -96,8 +96,7 @@ def page(
 def error(request: Request, status: int) -> Response:
     """The page of an error: the same words whatever the reason."""
     title, words = _ERRORS.get(status, _ERRORS[500])
-    # An address that takes forms only is no page to come back to.
-    at = None if request.method == "GET" and status != 405 else "/"
+    at = None if request.method == "GET" else "/"
     return page(request, "error.html.j2", {"title": title, "words": words}, status, at=at)
 
 
