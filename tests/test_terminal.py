@@ -97,6 +97,20 @@ def test_each_district_has_its_turn_from_init_to_restore(
     assert heads[SECOND] == heads[FIRST] + 1
 
 
+def test_a_house_of_its_own_becomes_one_of_several(
+    chengxin: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHENGXIN_DISTRICT", SECOND)
+    monkeypatch.setenv("CHENGXIN_VAR", str(tmp_path / "alone"))
+    assert chengxin("init").out == "ledger and lake are ready\n"
+    kept = chengxin("backup", str(tmp_path / "backups")).out.strip()
+    monkeypatch.setenv("CHENGXIN_DISTRICT", f"{FIRST},{SECOND}")
+    assert "CHENGXIN_VAR_<code>" in chengxin("init").err
+    monkeypatch.setenv("CHENGXIN_VAR", str(tmp_path / "several"))
+    assert chengxin("restore", kept).status == 0
+    assert [path.name for path in (tmp_path / "several").iterdir()] == [SECOND]
+
+
 def test_what_goes_wrong_in_one_district_keeps_no_other_waiting(
     chengxin: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
