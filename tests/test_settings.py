@@ -132,6 +132,10 @@ def test_a_district_may_have_connections_of_its_own(tmp_path: Path) -> None:
     house = House.from_environment({"CHENGXIN_ROOT": str(tmp_path)}, connections=lambda name: Connection(name, "http"))
     assert house.connections("sharing_portal").conn_id == "portal_jia"
     assert house.connections("front_db").conn_id == "front_db"
+    assert house.connections("chengxin_bounces").conn_id == "chengxin_bounces"
+    told = {"CHENGXIN_ROOT": str(tmp_path), "CHENGXIN_DISTRICT": SEVERAL}
+    among = House.from_environment(told, district="990101", connections=lambda name: Connection(name, "imap"))
+    assert among.connections("chengxin_bounces").conn_id == "chengxin_bounces_990101"
     file.write_text(f"{text}\nconnections: {{sharing_portal: portal jia}}\n", "utf-8")
     with pytest.raises(ConfigError, match="connections"):
         house.connections("front_db")

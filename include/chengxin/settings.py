@@ -119,7 +119,7 @@ class House:
             var=mine.var,
             district=mine.code,
             mode=mode,
-            connections=renamed(connections, lambda: _connections_of(file)),
+            connections=renamed(connections, lambda: _own(mine) | dict(_connections_of(file))),
             clock=clock,
             ledger_url=mine.get("CHENGXIN_LEDGER_URL"),
             desk_url=mine.get("CHENGXIN_DESK_URL"),
@@ -311,6 +311,11 @@ def _refuse_other_layout(mine: _Told) -> None:
             why=f"CHENGXIN_DISTRICT names {mine.code} alone",
             remedy=f"name all of them, and choose one by: chengxin --district {mine.code} …",
         )
+
+
+def _own(mine: _Told) -> dict[str, str]:
+    """Connections that districts never share: who reads the box of returned mails marks them all as read."""
+    return {"chengxin_bounces": f"chengxin_bounces_{mine.code}"} if mine.among_others else {}
 
 
 def _connections_of(file: Path) -> Mapping[str, str]:
