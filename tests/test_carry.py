@@ -280,9 +280,8 @@ def test_all_are_judged_where_the_ground_moves(house: House, tmp_path: Path, mon
     assert why(START) == "rewritten since: subject"
 
 
-def test_the_weeks_comparison_finds_what_was_carried_over_wrongly(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def missed(house: House, monkeypatch: pytest.MonkeyPatch) -> date:
+    """Plays a week in which carrying over misses a new list entry; the day whose full check is to find it."""
     lake = begin(house, 2)
     check.run(house, START)
     whole, nobody = carry.touched, START + timedelta(days=1)
@@ -299,10 +298,17 @@ def test_the_weeks_comparison_finds_what_was_carried_over_wrongly(
         assert carried(house, nobody)["seq"] is None
     week = START + timedelta(days=7)
     lake.fresh(week)
+    return week
+
+
+def test_the_weeks_comparison_finds_what_was_carried_over_wrongly(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    week = missed(house, monkeypatch)
     counts = check.run(house, week)
     assert counts["scope"]["full"] == carry.COMPARED
     assert counts["scope"]["unexpected"] == 2  # the finding, and the advice
-    assert lake.rows("advice", week)[0]["decision"] == "RESTRICT"
+    assert FactLake(house).rows("advice", week)[0]["decision"] == "RESTRICT"
     # It stays on the day's record, whatever is checked later that day.
     assert check.run(house, week)["scope"]["unexpected"] == 2
     with house.ledger.begin() as session:

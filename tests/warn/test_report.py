@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
-from chengxin import warn
+from chengxin import check, warn
 from chengxin.ledger import acts
 from chengxin.ledger.messages import Message
+from chengxin.ledger.models import CheckRun
 from chengxin.settings import House
+from tests.test_carry import START, begin, missed
 
 from .conftest import DAY, Catcher, Scene, body
 
@@ -114,3 +117,31 @@ def test_operators_never_get_a_departments_mail_nor_the_other_way(
         warn.send(office, DAY, unit)
     boxes = [mail["To"].addresses[0].username for mail in catcher.mails()]
     assert boxes == ["chengxin-ops", "zjj"]
+
+
+def test_a_full_check_that_differs_from_what_was_carried_over_is_an_alarm(
+    office: House, catcher: Catcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    week = missed(office, monkeypatch)
+    check.run(office, week)
+    warn.report(office, week)
+    # A later check of the day carries over rightly: the day's alarm stays, under the number of that check.
+    check.run(office, week)
+    warn.report(office, week)
+    with office.ledger.read() as session:
+        numbers = list(session.scalars(select(CheckRun.id).where(CheckRun.as_of == week).order_by(CheckRun.id)))
+    for mail, number in zip(catcher.mails(), numbers, strict=True):
+        assert "需处理" in str(mail["Subject"])
+        said = f"每周全量核查与增量结果不一致：2行，已按全量更正；请将核查编号{number}报告维护方"
+        assert said in body(mail)
+        assert said in body(mail, "html")
+
+
+def test_a_full_check_that_agrees_is_none(office: House, catcher: Catcher) -> None:
+    lake = begin(office, 2)
+    check.run(office, START)
+    week = START + timedelta(days=7)
+    lake.fresh(week)
+    assert check.run(office, week)["scope"]["unexpected"] == 0
+    warn.report(office, week)
+    assert "全量核查" not in body(catcher.mails()[-1])
