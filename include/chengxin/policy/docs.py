@@ -10,7 +10,7 @@ from chengxin.policy.coherence import rules_of
 from chengxin.policy.model import Form, Policy
 from chengxin.policy.predicates import VOCABULARY
 from chengxin.policy.rules import OWN, AnnualRule, FactRule, GateRule, Rule, SharingRule
-from chengxin.policy.vocabulary import FLAGS, RANK
+from chengxin.policy.vocabulary import FLAGS, RANK, Term
 
 HEADER = """# Policy
 
@@ -26,6 +26,41 @@ advises; a named officer decides.
 """
 
 
+PHRASES = {
+    "condition": "`{term}`",
+    "always": "always",
+    "stale": "its source is older than its contract allows",
+    "entry": "an entry of {name} counts",
+    "easing": "{plain} of a list, in {name}",
+    "body": "the body is one of {plain}",
+    "effect": "{codes}",
+    "no effect": "no effect",
+    "anniversary": " until the anniversary",
+    "guarded": "; guarded: {codes} ({name})",
+    "guarded, no effect": "; guarded: no effect ({name})",
+    "by matter": " by matter, until the entry ends",
+    "warns": ", warns",
+    "must": "must",
+    "encouraged": "encouraged",
+    "protected": "protected",
+}
+"""What a rule can say, in English. Other languages have phrases of their own under the same names."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """One thing that a rule says, in no language yet."""
+
+    phrase: str
+    """Of `PHRASES`."""
+    codes: tuple[str, ...] = ()
+    """Outcomes, states of a filing, decisions on sharing, or kinds of bodies."""
+    name: str = ""
+    """Of a list, of a kind of matter, or of the law: Chinese in every language."""
+    term: Term | None = None
+    """The condition."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of the table of clauses."""
@@ -33,8 +68,8 @@ class Row:
     clause: str
     rule: str
     title: str
-    holds: str
-    effect: str
+    holds: tuple[Said, ...]
+    effect: tuple[Said, ...]
     reasons: Sequence[str]
     parameters: Sequence[str]
 
@@ -94,8 +129,8 @@ def _clauses(policy: Policy) -> Iterator[str]:
             [
                 (
                     f"`{row.rule}` {row.title}",
-                    row.holds,
-                    row.effect,
+                    "; ".join(map(english, row.holds)),
+                    "".join(map(english, row.effect)),
                     _codes(row.reasons),
                     _codes(row.parameters),
                     _some(met.get(row.rule, [])),
@@ -134,47 +169,57 @@ def _rows(policy: Policy) -> Iterator[Row]:
                 clause,
                 name,
                 stale.title,
-                "its source is older than its contract allows",
-                "`CANNOT_TELL`",
+                (Said("stale"),),
+                (Said("effect", ("CANNOT_TELL",)),),
                 stale.reasons,
                 (),
             )
     for listed_name, listed_as in policy.lists.lists.items():
-        effects = ", ".join(f"`{effect}`" for effect in listed_as.cells)
         yield Row(
-            policy.lists.clause, listed_as.rule, listed_as.title, f"an entry of {listed_name} counts",
-            f"{effects} by matter, until the entry ends", (listed_as.reason,), ("lists.severity",),
+            policy.lists.clause, listed_as.rule, listed_as.title, (Said("entry", name=listed_name),),
+            (Said("effect", tuple(listed_as.cells)), Said("by matter")), (listed_as.reason,), ("lists.severity",),
         )  # fmt: skip
     for column, easing in policy.lists.easings.items():
         yield Row(
-            policy.lists.clause, easing.rule, easing.title, f"{' or '.join(easing.effects)} of a list, in {column}",
-            f"`{easing.to}`", (easing.adds,), (),
+            policy.lists.clause, easing.rule, easing.title, (Said("easing", tuple(easing.effects), column),),
+            (Said("effect", (easing.to,)),), (easing.adds,), (),
         )  # fmt: skip
     for name, duty in policy.duties.duties.items():
-        yield Row(duty.clause, name, duty.title, f"the body is one of {'、'.join(duty.who)}", duty.strength, (), ())
+        yield Row(
+            duty.clause, name, duty.title, (Said("body", tuple(duty.who)),), (Said(duty.strength),), (), (),
+        )  # fmt: skip
 
 
 def _row(clause: str, name: str, rule: Rule) -> Row:
-    holds = "; ".join(f"`{term}`" for term in rule.when) or "always"
+    holds = tuple(Said("condition", term=term) for term in rule.when) or (Said("always"),)
     return Row(clause, name, rule.title, holds, _effect(rule), rule.reasons, rule.parameters)
 
 
-def _effect(rule: Rule) -> str:
+def _effect(rule: Rule) -> tuple[Said, ...]:
     match rule:
         case FactRule():
-            text = f"`{rule.effect}`" if rule.effect else "no effect"
-            text += " until the anniversary" if rule.until else ""
+            found = [Said("effect", (rule.effect,)) if rule.effect else Said("no effect")]
+            if rule.until:
+                found.append(Said("anniversary"))
             if rule.guarded:
-                effect = f"`{rule.guarded.effect}`" if rule.guarded.effect else "no effect"
-                text += f"; guarded: {effect} ({rule.guarded.basis})"
-            return text
+                effect, basis = rule.guarded.effect, rule.guarded.basis
+                found.append(Said("guarded", (effect,), basis) if effect else Said("guarded, no effect", name=basis))
+            return tuple(found)
         case GateRule():
-            return f"`{rule.effect}`"
+            return (Said("effect", (rule.effect,)),)
         case AnnualRule():
-            return f"`{rule.status}`{', warns' if rule.warn else ''}"
+            return (Said("effect", (rule.status,)), *((Said("warns"),) if rule.warn else ()))
         case SharingRule():
-            return f"`{rule.decision}`"
-    return ""
+            return (Said("effect", (rule.decision,)),)
+    return ()
+
+
+def english(said: Said) -> str:
+    """In English, as Markdown."""
+    joint = "、" if said.phrase == "body" else " or "
+    return PHRASES[said.phrase].format(
+        codes=_codes(said.codes), plain=joint.join(said.codes), name=said.name, term=said.term
+    )
 
 
 def _matters(policy: Policy) -> Iterator[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Literal
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -14,32 +14,12 @@ from sqlalchemy import func, select
 
 from chengxin import rulebook
 from chengxin.ledger.models import CheckRun
-from chengxin.policy import docs
+from chengxin.policy import Policy, docs
+from chengxin.policy.docs import Said
 from chengxin.rulebook import RulebookError
-from chengxin.web.auditor import render
+from chengxin.web.auditor import render, rulings
 from chengxin.web.auditor.office import Office, office
 from chengxin.web.auditor.visitor import visitor
-from chengxin.web.auditor.words import codes
-
-_SPOKEN = (
-    ("its source is older than its contract allows", "来源超过约定的最长可用时间"),
-    ("an entry of ", "有效的名单记录："),
-    (" counts", ""),
-    ("the body is one of ", "责任单位："),
-    (" of a list, in ", "（名单），用于"),
-    (" by matter, until the entry ends", "（按事项类别），至名单记录失效"),
-    (" until the anniversary", "，至满一年之日"),
-    ("; guarded: ", "；现行法规口径："),
-    ("no effect", "不产生效果"),
-    (", warns", "，并提醒"),
-    ("always", "一律"),
-    ("encouraged", "鼓励"),
-    ("must", "应当"),
-    ("protected", "保护"),
-    (" or ", "、"),
-    (", ", "、"),
-)
-"""What the generated words of the policy page (`docs/POLICY.md`) are in Chinese."""
 
 router = APIRouter()
 
@@ -74,7 +54,7 @@ def policy(request: Request) -> Response:
         "policy": found,
         "rules": {clause: [row for row in rows if row.clause == clause] for clause in found.document.clauses},
         "versions": _versions(here),
-        "spoken": _speaker(here, who.language),
+        "spoken": _speaker(found, who.language),
     }
     return render.page(request, "policy.html.j2", context)
 
@@ -95,19 +75,11 @@ def diff(request: Request, old: str, new: str) -> Response:
     return render.page(request, "policy_diff.html.j2", context)
 
 
-def _speaker(here: Office, language: str) -> Callable[[str], str]:
-    """Turns the words of a rule's effect into the reader's language."""
-    statuses = {key.split(" ")[1]: said["zh"] for key, said in codes().items() if key.startswith("年报状态 ")}
-    called = {**here.words.effects, **statuses}
-
-    def spoken(text: str) -> str:
-        if language == "en":
-            return text.replace("`", "")
-        for ours, chinese in _SPOKEN:
-            text = text.replace(ours, chinese)
-        return re.sub(r"`?\b([A-Z][A-Z_]+)\b`?", lambda found: called.get(found[1], found[1]), text)
-
-    return spoken
+def _speaker(policy: Policy, language: str) -> Callable[[Said], str]:
+    """Turns what a rule says into the reader's language."""
+    if language == "en":
+        return lambda said: docs.english(said).replace("`", "")
+    return partial(rulings.chinese, policy)
 
 
 def _versions(here: Office) -> list[Version]:
