@@ -3,138 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chengxin import engine, harvest, identity
-from chengxin.connections import Connection
+from chengxin import harvest
 from chengxin.errors import BoundError, DriftError, SourceUnreachableError
-from chengxin.ledger.models import Commit, Harvest
+from chengxin.ledger.models import Commit
 from chengxin.settings import House
 from tests.conftest import NOW
-
-MONDAY = date(2026, 6, 15)
-TUESDAY, WEDNESDAY, SUNDAY = MONDAY + timedelta(1), MONDAY + timedelta(2), MONDAY - timedelta(1)
-
-ENTRIES = """
-name: entries
-title: 名单
-publisher: 测试
-legal_basis: 测试
-table: list_entry
-mode: full
-schedule: "0 2 * * *"
-max_age: 2d
-read: {connector: files, connection: drop, pattern: "entries_{as_of}.json", format: json}
-columns:
-  code: uscc
-  who: {to: subject_name, required: true}
-  since: {to: listed_on, as: date}
-  until: {to: removed_on, as: date}
-  why: reason
-  no: {to: doc_no, required: true}
-constants: {list: 经营异常名录}
-ignore: [batch]
-exclude: {why: [自然人]}
-key: [list, doc_no]
-nulls: [暂无]
-bounds: {rows: {min: 1, max: 1000}, shrink: {max: 0.5}, fields: {uscc: {filled: 0.2}}}
-drift: {new: warn, missing: stop, retyped: stop}
-keep: 1y
-owner: data-engineering
-"""
-
-MATTERS = """
-name: matters_in
-title: 事项
-publisher: 测试
-legal_basis: 测试
-table: matter
-mode: MODE
-schedule: "0 2 * * *"
-max_age: 2d
-read: {connector: files, connection: drop, pattern: "matters_in_{as_of}.json", format: json}
-columns:
-  no: {to: matter_id, required: true}
-  kind: {to: type, required: true}
-  dept: {to: department, required: true}
-  state: {to: state, lookup: {"1": 待办, "2": 办结}, lookup_strict: true}
-children:
-  who:
-    table: applicant
-    inherit: {matter_id: matter_id}
-    columns: {n: {to: applicant_no, required: true}, code: uscc, name: name}
-    key: [matter_id, applicant_no]
-key: [matter_id]
-bounds: {rows: {min: 0}}
-keep: 1y
-owner: data-engineering
-"""
-
-CODES = identity.complete([f"91370112XXXX{n:05d}" for n in range(40)])
-
-
-def entry(number: int, **changes: Any) -> dict[str, Any]:
-    """A clean source record."""
-    row = {"code": CODES[number], "who": f"测试{number}公司", "since": "2026-01-05", "until": "", "why": "未报年报"}
-    return {**row, "no": f"第{number}号", "batch": "1", **changes}
-
-
-def matter(number: int, *applicants: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """A matter with its applicants."""
-    return {"no": f"M{number}", "kind": "政府采购", "dept": "czj", "state": "1", "who": list(applicants), **changes}
-
-
-def who(n: int, **changes: Any) -> dict[str, Any]:
-    """An applicant."""
-    return {"n": n, "code": CODES[n], "name": f"测试{n}公司", **changes}
-
-
-class Source:
-    """A house whose one source is a folder of files."""
-
-    def __init__(self, house: House, tmp: Path) -> None:
-        self.drop = tmp / "drop"
-        self.drop.mkdir(parents=True)
-        (tmp / "include/sources").mkdir(parents=True)
-        self.include = tmp / "include"
-        connection = Connection("drop", "fs", extra={"path": str(self.drop)})
-        self.house = replace(house, include=self.include, connections=lambda _: connection)
-        self.contract("entries", ENTRIES)
-        self.contract("matters_in", MATTERS.replace("MODE", "full"))
-
-    def contract(self, name: str, text: str) -> None:
-        (self.include / "sources" / f"{name}.yml").write_text(text, "utf-8")
-
-    def deliver(self, day: date, rows: list[dict[str, Any]], source: str = "entries") -> None:
-        (self.drop / f"{source}_{day:%Y%m%d}.json").write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
-
-    def run(self, day: date, rows: list[dict[str, Any]], source: str = "entries") -> dict[str, Any]:
-        self.deliver(day, rows, source)
-        return harvest.run(self.house, source, day)
-
-    def detail(self, outcome: dict[str, Any]) -> dict[str, Any]:
-        return self.row(outcome["harvest_id"]).detail
-
-    def row(self, harvest_id: int) -> Harvest:
-        with self.house.ledger.begin() as session:
-            return session.get_one(Harvest, harvest_id)
-
-    def last(self) -> Harvest:
-        with self.house.ledger.begin() as session:
-            return session.query(Harvest).order_by(Harvest.id.desc()).first()  # type: ignore[return-value]
-
-    def state(self, day: date, table: str = "list_entry") -> dict[str, dict[str, Any]]:
-        rows = engine.as_of(self.house.engine(), self.house.lake, table, day).to_pyarrow().to_pylist()
-        return {row["natural_key"]: row for row in rows}
-
-    def reasons(self, day: date) -> dict[str, str]:
-        return {row["doc_no"]: row["reason"] for row in self.state(day).values()}
+from tests.dropped import CODES, ENTRIES, MATTERS, MONDAY, SUNDAY, TUESDAY, WEDNESDAY, Source, entry, matter, who
 
 
 @pytest.fixture
@@ -292,38 +173,6 @@ def test_a_day_harvested_late_changes_no_later_day(source: Source) -> None:
     assert source.reasons(TUESDAY) == tuesday
 
 
-def test_children_inherit_and_come_and_go_with_their_record(source: Source) -> None:
-    first = source.run(
-        MONDAY,
-        [
-            matter(1, who(1), who(2, code="9.1E+17"), who(3, code=None, name="  ")),
-            matter(2, who(1)),
-            matter(3),
-            matter(4, who(1), dept=""),
-            matter(5, who(1), who="不是列表"),
-        ],
-        "matters_in",
-    )
-    detail = source.detail(first)
-    assert (first["harvested"], first["published"], first["rejected"]) == (5, 3, 2)
-    assert detail["rejected_items"] == {"applicant applicant.subject_named": 1}
-    assert detail["rejected"] == {"field.required": 1, "record.readable": 1}
-    applicants = source.state(MONDAY, "applicant")
-    assert set(applicants) == {"M1\x1f1", "M1\x1f2", "M2\x1f1"}
-    mangled = applicants["M1\x1f2"]
-    assert (mangled["uscc"], mangled["uscc_problem"], mangled["name"]) == (None, "EXCEL_MANGLED", "测试2公司")
-    second = source.run(TUESDAY, [matter(1, who(1), who(4)), matter(2, who(1)), matter(3)], "matters_in")
-    assert (second["published"], second["unchanged"], second["removed"]) == (1, 2, 1)
-    assert set(source.state(TUESDAY, "applicant")) == {"M1\x1f1", "M1\x1f4", "M2\x1f1"}
-
-
-def test_children_of_a_rejected_record_are_held(source: Source) -> None:
-    source.run(MONDAY, [matter(1, who(1)), matter(2, who(2))], "matters_in")
-    outcome = source.run(TUESDAY, [matter(1, who(1), state="9"), matter(2, who(2))], "matters_in")
-    assert (outcome["rejected"], outcome["removed"]) == (1, 0)
-    assert set(source.state(TUESDAY, "applicant")) == {"M1\x1f1", "M2\x1f2"}
-
-
 def test_an_incremental_source_tells_changes_only(source: Source) -> None:
     source.contract("matters_in", MATTERS.replace("MODE", "incremental"))
     source.run(MONDAY, [matter(1, who(1), who(2)), matter(2, who(1)), matter(3, dept="")], "matters_in")
@@ -350,78 +199,6 @@ def test_a_failed_fetch_is_marked_and_gone_on_with(source: Source) -> None:
     assert source.run(TUESDAY, [entry(0)])["harvest_id"] == outcome["harvest_id"] + 2
 
 
-class Killed(BaseException):
-    """Stands for a kill: no handler of the library catches it."""
-
-
-@pytest.mark.parametrize("instant", ["staged", "copied", "planned", "first commit", "committed"])
-def test_killed_anywhere_the_rerun_doubles_nothing(
-    source: Source, monkeypatch: pytest.MonkeyPatch, instant: str
-) -> None:
-    source.run(MONDAY, [matter(1, who(1)), matter(2, who(2))], "matters_in")
-    source.deliver(TUESDAY, [matter(1, who(1), who(3)), matter(3, who(3)), matter(2, who(2))], "matters_in")
-    with monkeypatch.context() as patch:
-        _kill_at(patch, source.house, instant)
-        with pytest.raises(Killed):
-            harvest.run(source.house, "matters_in", TUESDAY)
-    interrupted = source.last()
-    assert interrupted.state == "fetched"
-    outcome = harvest.run(source.house, "matters_in", TUESDAY)
-    assert outcome["harvest_id"] == interrupted.id
-    assert (outcome["published"], outcome["unchanged"], outcome["removed"]) == (2, 1, 0)
-    assert len(source.house.lake.rows("matter")) == 3
-    assert len(source.house.lake.rows("applicant")) == 4
-    with source.house.ledger.begin() as session:
-        assert session.query(Commit).count() == 2
-        assert session.query(Commit).filter(Commit.closed_at.is_(None)).count() == 0
-
-
-def test_a_killed_day_is_ended_before_the_next_is_compared(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    source.run(SUNDAY, [entry(0), entry(1), entry(2)])
-    source.deliver(MONDAY, [entry(0, why="周一"), entry(1), entry(2)])
-    with monkeypatch.context() as patch:
-        _kill_at(patch, source.house, "planned")
-        with pytest.raises(Killed):
-            harvest.run(source.house, "entries", MONDAY)
-    killed = source.last().id
-    outcome = source.run(TUESDAY, [entry(0), entry(1), entry(2)])
-    assert source.row(killed).state == "published"
-    assert (outcome["published"], outcome["unchanged"]) == (1, 2)
-    assert source.reasons(MONDAY)["第0号"] == "周一"
-    assert source.reasons(TUESDAY)["第0号"] == "未报年报"
-
-
-def _kill_at(patch: pytest.MonkeyPatch, house: House, instant: str) -> None:
-    from chengxin.lake import Lake
-    from chengxin.publish import Publication
-
-    def after(owner: Any, name: str, calls: int = 1) -> None:
-        original: Callable[..., Any] = getattr(owner, name)
-        seen = 0
-
-        def then_die(*args: Any, **kwargs: Any) -> Any:
-            nonlocal seen
-            result = original(*args, **kwargs)
-            seen += 1
-            if seen == calls:
-                raise Killed
-            return result
-
-        patch.setattr(owner, name, then_die)
-
-    match instant:
-        case "staged":
-            after(Publication, "compare")
-        case "copied":
-            after(Publication, "write")
-        case "planned":
-            after(harvest, "_note", 2)
-        case "first commit":
-            after(Lake, "commit")
-        case "committed":
-            after(Lake, "commit", 2)
-
-
 def test_data_docs_are_built_and_hold_no_value(source: Source) -> None:
     outcome = source.run(MONDAY, [entry(0), entry(1), entry(2, code="110101199003070038")])
     index = source.house.var / source.detail(outcome)["data_docs"]
@@ -436,7 +213,7 @@ def test_chunks_bound_memory_and_change_nothing(source: Source, monkeypatch: pyt
     whole = source.run(MONDAY, rows)
     state = source.state(MONDAY)
     other = Source(replace(source.house, var=source.house.var / "other"), source.drop / "other")
-    monkeypatch.setattr(harvest, "CHUNK", 7)
+    monkeypatch.setattr(judging, "CHUNK", 7)
     small = other.run(MONDAY, rows)
     counts = harvest.COUNTS
     assert [whole[name] for name in counts] == [small[name] for name in counts]
