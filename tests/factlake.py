@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from chengxin import engine, identity
+from chengxin import archive, engine, identity
 from chengxin.lake import arrow_schema
-from chengxin.ledger.models import Commit, Harvest
+from chengxin.ledger.models import Commit, Harvest, RawObject
 from chengxin.settings import House
 from chengxin.tables import TABLES
 
@@ -46,6 +46,19 @@ ALL_SOURCES = (*dict.fromkeys(SOURCES.values()), "abnormal_list", "dishonest_deb
 def day(text: str) -> date:
     """A date."""
     return date.fromisoformat(text)
+
+
+def archived(house: House, source: str, data: bytes, on: date, at: datetime) -> str:
+    """Puts a raw file into the archive and the ledger, as a harvest of a day would have; its hash."""
+    sha256 = archive.put(house, source, data)
+    with house.ledger.begin() as session:
+        harvest = Harvest(source=source, as_of=on, state="published", contract_sha256="0" * 64, started_at=at)
+        session.add(harvest)
+        session.flush()
+        session.add(
+            RawObject(harvest_id=harvest.id, ordinal=0, sha256=sha256, size=len(data), locator="page 1", fetched_at=at)
+        )
+    return sha256
 
 
 def codes(*numbers: int, kind: str = "91") -> list[str]:

@@ -10,10 +10,9 @@ import pytest
 
 from chengxin import archive, check, evidence
 from chengxin.evidence import Explanation, UnknownIdError
-from chengxin.ledger.models import Harvest, RawObject
 from chengxin.settings import House
 from tests.conftest import NOW, ROOT
-from tests.factlake import FactLake, codes, day
+from tests.factlake import FactLake, archived, codes, day
 
 TODAY = day("2026-06-15")
 LISTED, REPAIRED, AGENCY, NAMELESS = codes(1, 2, 3, 4)
@@ -35,18 +34,10 @@ class Told:
         return next(row["finding_id"] for row in rows if row["matter_id"] == matter and row["rule"] == rule)
 
 
-def archived(house: House, source: str, records: list[dict[str, Any]]) -> str:
+def page(house: House, source: str, records: list[dict[str, Any]]) -> str:
     """Puts a page of the portal into the archive and the ledger; returns its hash."""
     data = json.dumps({"code": "200", "msg": "ok", "total": len(records), "data": records}).encode()
-    sha256 = archive.put(house, source, data)
-    with house.ledger.begin() as session:
-        harvest = Harvest(source=source, as_of=TODAY, state="published", contract_sha256="0" * 64, started_at=NOW)
-        session.add(harvest)
-        session.flush()
-        session.add(
-            RawObject(harvest_id=harvest.id, ordinal=0, sha256=sha256, size=len(data), locator="page 1", fetched_at=NOW)
-        )
-    return sha256
+    return archived(house, source, data, TODAY, NOW)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +54,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         "wsh": "D1",
         "lryy": "虚假材料",
     }
-    sha256 = archived(house, "blacklists", [{**entry, "wsh": "D0"}, entry])
+    sha256 = page(house, "blacklists", [{**entry, "wsh": "D0"}, entry])
     facts: dict[str, list[dict[str, Any]]] = {
         "subject": [
             {"uscc": LISTED, "name": "示例甲有限公司", "kind": "企业", "state": "存续", "address": "示例路1号"},

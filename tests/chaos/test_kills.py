@@ -12,10 +12,7 @@ import json
 import os
 import random
 import re
-import select
 import shutil
-import subprocess
-import sys
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,13 +32,12 @@ from chengxin.reads import HttpRead
 from chengxin.sandbox.services import Sandbox
 from chengxin.settings import House
 from chengxin.tables import TABLES
+from tests.conftest import ROOT
+from tests.talker import Talker
 
-ROOT = Path(__file__).resolve().parents[2]
 MONDAY, TUESDAY, WEDNESDAY = date(2026, 6, 15), date(2026, 6, 16), date(2026, 6, 17)
 PAGE = 20
 """Records a page or batch: small, so that a fetch has many places to be killed at."""
-PATIENCE = 120.0
-"""Seconds after which a stage counts as hanging."""
 RUN_OF_ITS_OWN = {"seq", "evidence_seq"}
 """Columns that number commits, which a killed check uses up: no part of what was seen or concluded."""
 
@@ -55,45 +51,18 @@ class Stage:
     day: date
 
 
-class Worker:
+class Worker(Talker):
     """The process that runs stages, for one house or another."""
 
     def __init__(self, folder: Path, include: Path, environment: dict[str, str]) -> None:
         settings = {"root": str(ROOT), "include": str(include), **environment}
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("worker.py")), json.dumps(settings)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(folder / "worker.log").open("a"),
-            text=True,
-            bufsize=1,
-        )
-        assert self._hear() == "ready"
+        super().__init__(str(Path(__file__).with_name("worker.py")), settings=settings, log=folder / "worker.log")
 
     def run(self, house: House, stage: Stage, kill: dict[str, float] | None = None) -> dict[str, Any]:
         wish = {"stage": stage.kind, "name": stage.name, "day": stage.day.isoformat(), "kill": kill}
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({**wish, "var": str(house.var)}) + "\n")
-        answer: dict[str, Any] = json.loads(self._hear(str(wish)))
+        answer: dict[str, Any] = self.ask({**wish, "var": str(house.var)})
         assert answer["outcome"] != "failed", f"{wish}: {answer['error']}"
         return answer
-
-    def end(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _hear(self, wish: str = "the start") -> str:
-        output = self._process.stdout
-        assert output is not None
-        ready, _, _ = select.select([output], [], [], PATIENCE)
-        line = output.readline().strip() if ready else ""
-        assert line, f"the worker says nothing after {wish}"
-        return line
 
 
 @dataclass
@@ -243,11 +212,8 @@ def chaos(tmp_path: Path) -> Iterator[Chaos]:
             House(root=ROOT, var=tmp_path / name / "var", include=include, district="370112", mode="sandbox")
             for name in ("calm", "shaken")
         )
-        worker = Worker(tmp_path, include, sandbox.environment())
-        try:
+        with Worker(tmp_path, include, sandbox.environment()) as worker:
             yield Chaos(sandbox, worker, calm, shaken, random.Random(seed))
-        finally:
-            worker.end()
 
 
 def _compare(chaos: Chaos) -> int:

@@ -10,27 +10,11 @@ from chengxin import archive, readers
 from chengxin.contracts import Contract
 from chengxin.ledger.models import RawObject
 from chengxin.settings import House
+from tests.connectors.tools import contract as made
 
 
 def contract(read: dict[str, Any], columns: dict[str, str] | None = None) -> Contract:
-    return Contract.model_validate(
-        {
-            "name": "subject_registry",
-            "title": "虚构来源",
-            "publisher": "虚构单位",
-            "legal_basis": "虚构依据",
-            "table": "subject",
-            "mode": "full",
-            "schedule": "0 1 * * *",
-            "max_age": "2d",
-            "read": read,
-            "columns": columns or {"code": "uscc", "name": "name"},
-            "key": ["uscc"],
-            "bounds": {"rows": {"min": 0}},
-            "keep": "5y",
-            "owner": "data-engineering",
-        }
-    )
+    return made(read, **({"columns": columns} if columns else {}))
 
 
 def file(format_: str, **more: Any) -> Contract:

@@ -8,18 +8,13 @@ Every message that was planned must end sent once, or visibly refused or unknown
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from email import message_from_bytes
-from pathlib import Path
-from select import select as wait_for
 from typing import Any
 from uuid import uuid4
 
@@ -34,13 +29,12 @@ from chengxin.ledger.messages import Message
 from chengxin.ledger.outbox import Draft
 from chengxin.settings import House
 from chengxin.warn.words import district_of
+from tests.conftest import ROOT
+from tests.talker import Talker
 
 from ..ledger.conftest import postgres as postgres
 from .conftest import DAY, Catcher, Scene, serving
 
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 120.0
-"""Seconds after which senders count as hanging."""
 ODDS = {
     "refuse": 0.03, "refuse_data": 0.02, "greylist": 0.10, "drop_before": 0.06, "drop_after": 0.03, "lose": 0.03,
     "drop_next": 0.08, "busy": 0.04,
@@ -109,48 +103,19 @@ class Judge(Catcher):
         return await super().handle_DATA(server, session, envelope)
 
 
-class Workers:
-    """A process of `mailworker`; it starts while the test goes on."""
+class Workers(Talker):
+    """A process of `mailworker`."""
 
     def __init__(self, house: House, port: int, *, plans: bool = False) -> None:
         settings = {
             "root": str(ROOT), "var": str(house.var), "ledger": house.ledger_url, "port": port, "plans": plans
         }  # fmt: skip
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.warn.mailworker", json.dumps(settings)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
-        )  # fmt: skip
-        self._ready = False
-
-    def __enter__(self) -> Workers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        super().__init__("-m", "tests.warn.mailworker", settings=settings)
 
     def run(self, day: date, runs: Sequence[Mapping[str, Any]]) -> list[str]:
         """Several runs at the same time; what became of each."""
-        assert self._process.stdin is not None
-        if not self._ready:
-            assert self._answer() == "ready"
-            self._ready = True
         asked = [{"plan": False, "day": day.isoformat(), "kill": None, "step": None, **run} for run in runs]
-        self._process.stdin.write(json.dumps(asked) + "\n")
-        self._process.stdin.flush()
-        return [str(outcome) for outcome in json.loads(self._answer())]
-
-    def _answer(self) -> str:
-        output = self._process.stdout
-        assert output is not None
-        ready, _, _ = wait_for([output], [], [], PATIENCE)
-        assert ready, f"the senders say nothing for {PATIENCE:.0f} s"
-        return output.readline().strip()
+        return [str(outcome) for outcome in self.ask(asked)]
 
 
 def verdict(house: House, judge: Judge) -> Counter[str]:

@@ -18,17 +18,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from chengxin import archive, check
+from chengxin import check
 from chengxin.clock import BEIJING
 from chengxin.desk import read, refresh
 from chengxin.desk.read import AdviceRow, Scope
-from chengxin.ledger.models import Harvest, RawObject
 from chengxin.linking import REPORT_ITEM
 from chengxin.settings import House
 from chengxin.web import AUDITOR_PATH
 from chengxin.web.auditor.office import Office
 from tests.conftest import ROOT
-from tests.factlake import FactLake, codes, day
+from tests.factlake import FactLake, archived, codes, day
 from tests.web.auditor.conftest import Site, site_of, with_keys
 
 MONDAY, TUESDAY = day("2026-06-15"), day("2026-06-16")
@@ -151,15 +150,4 @@ def _archived(house: House) -> str:
         "lryy": "<i>虚假</i>材料",
     }  # fmt: skip
     data = json.dumps({"code": "200", "msg": "ok", "total": 2, "data": [{**entry, "wsh": "D0"}, entry]}).encode()
-    sha256 = archive.put(house, "blacklists", data)
-    at = NOW - timedelta(hours=4)
-    with house.ledger.begin() as session:
-        harvest = Harvest(
-            source="blacklists", as_of=TUESDAY, state="published", contract_sha256="0" * 64, started_at=at
-        )
-        session.add(harvest)
-        session.flush()
-        session.add(
-            RawObject(harvest_id=harvest.id, ordinal=0, sha256=sha256, size=len(data), locator="page 1", fetched_at=at)
-        )
-    return sha256
+    return archived(house, "blacklists", data, TUESDAY, NOW - timedelta(hours=4))

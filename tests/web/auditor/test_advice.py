@@ -123,15 +123,6 @@ class TestWhoSees:
             assert czj.post(path, form_page="/matters").status_code == 404
         assert czj.get(f"/advice/{played.advice['M1/1'].advice_id[:8]}").status_code == 404
 
-    def test_codes(self, played: Played) -> None:
-        site, path = played.site, f"/advice/{played.advice['M1/1'].advice_id}"
-        assert FIRST in site.as_("zjj").get(path).text
-        assert FIRST not in site.as_("admin").get(path).text
-        auditor = site.as_("auditor")
-        assert FIRST not in auditor.get(path).text
-        auditor.purpose()
-        assert FIRST in auditor.get(path).text
-
     def test_looks_are_on_record_by_subject(self, played: Played) -> None:
         auditor = played.site.as_("auditor")
         path = f"/advice/{played.advice['M1/1'].advice_id}"
