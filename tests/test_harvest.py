@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chengxin import harvest
+from chengxin import harvest, judging
 from chengxin.errors import BoundError, DriftError, SourceUnreachableError
 from chengxin.ledger.models import Commit
 from chengxin.settings import House
