@@ -16,6 +16,7 @@ import importlib
 import logging
 import os
 import sys
+import warnings
 from typing import Any
 
 from airflow.listeners import hookimpl
@@ -48,6 +49,8 @@ def load() -> None:
     # Read while it is imported: no usage report of ours leaves the house.
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    # Great Expectations imports PySpark wherever that is installed; see `chengxin.quality.gate`.
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     for name in MODULES:
         try:
             importlib.import_module(name)
