@@ -51,7 +51,8 @@ def stages(text: str) -> list[Stage]:
 
 def bare_system(folder: Path) -> Path:
     """A bare Debian with Python, where `python` and the pip of a new environment are as the official image has them."""
-    wanted = "python3.11,python3.11-venv,ca-certificates"
+    # debootstrap does not see that python3-distutils is what python3.11-venv means by python3.11-distutils.
+    wanted = "python3.11,python3.11-venv,python3-distutils,ca-certificates"
     _run(["debootstrap", "--variant=minbase", f"--include={wanted}", SUITE, folder])
     # What this machine goes through to the network, the steps do.
     for file in ("/etc/resolv.conf", CERTIFICATES):
@@ -66,7 +67,12 @@ def bare_system(folder: Path) -> Path:
 
 def packages(folder: Path, requirements: Path, pip: Path) -> Path:
     """The pinned packages of Python, fetched by the same pip that installs them."""
-    _run([sys.executable, pip / "pip", "download", "-qq", "--require-hashes", "-r", requirements, "-d", folder])
+    folder.mkdir()
+    # Debian's 3.11 may be an older one than this machine's, and then needs what only old ones do.
+    text = re.sub(r" ; python_full_version < '3\.11\.\d+'", "", requirements.read_text("utf-8"))
+    wanted = folder / requirements.name
+    wanted.write_text(text, "utf-8")
+    _run([sys.executable, pip / "pip", "download", "-qq", "--require-hashes", "-r", wanted, "-d", folder])
     return folder
 
 
