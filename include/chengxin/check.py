@@ -26,7 +26,7 @@ from chengxin.freshness import Age
 from chengxin.ledger.models import CheckRun, Commit
 from chengxin.linking import Linked, Only
 from chengxin.policy import Policy, annual, compile
-from chengxin.policy.facts import Stale
+from chengxin.policy.facts import Advised, Stale
 from chengxin.policy.vocabulary import GateEffect
 from chengxin.settings import House
 from chengxin.tables import ADVICE, FACTS, FILING_STATUS, FINDING
@@ -189,40 +189,39 @@ def matters(
 ) -> tuple[ibis.Table, ibis.Table]:
     """What a policy says about the applicants of a day's matters: findings and advice, lazily."""
     advised = compile.advise(rules, linked.facts, stale, functools.partial(engine.keep, connection))
-    return _findings(advised.findings, linked), _advice(advised.advice, linked.applicants, rules, district)
+    return _findings(advised, linked), _advice(advised.advice, linked.applicants, rules, district)
 
 
-def _findings(found: ibis.Table, linked: Linked) -> ibis.Table:
+def _findings(advised: Advised, linked: Linked) -> ibis.Table:
+    found = advised.findings
+    # Of the text that an id is the hash of, what the policy says is put together once for each thing it says, and what
+    # the evidence says once for each piece of it.
+    words = advised.words
+    words = words.select("word", said=engine.canonical(words, ["reading", "rule", "clause", "evidence_table"]))
+    cited = linked.evidence.mutate(fact=linked.evidence.source.concat(linking.SEPARATOR, linked.evidence.natural_key))
+    cited = cited.select(
+        "evidence_id", evidence_key="natural_key", evidence_seq="seq", evidence_sha256="raw_sha256",
+        evidence_row="raw_row", cites=engine.canonical(cited, ["source", "fact"]),
+    )  # fmt: skip
+    rows = found.inner_join(words, "word").left_join(cited, "evidence_id")
+    rows = rows.inner_join(linked.applicants.select("applicant_id", *_OF_APPLICANT), "applicant_id")
+    nothing = engine.canonical(rows, ["evidence_source"]).concat(engine.canonical(rows, ["evidence_key"]))
+    text = engine.canonical(rows, ["advice_id"]).concat(rows.said, rows.cites.coalesce(nothing))
     # What stops all rules rests on the applicant's own row, anything else on the fact that it cites.
-    stops = found.effect.isin(get_args(GateEffect)).fill_null(False)
-    own = linked.applicants.select(
-        "applicant_id", evidence_source="own_source", evidence_key="own_key", evidence_seq="own_seq",
-        evidence_sha256="own_sha256", evidence_row="own_row",
-    )  # fmt: skip
-    cited = linked.evidence.select(
-        "evidence_id", evidence_table="table", evidence_key="natural_key", evidence_seq="seq",
-        evidence_sha256="raw_sha256", evidence_row="raw_row",
-    )  # fmt: skip
-    stopped = found.filter(stops).drop("evidence_source").inner_join(own, "applicant_id")
-    judged = found.filter(~stops).left_join(cited, ["evidence_table", "evidence_id"])
-    rows = ibis.union(stopped.select(*_SAID, gate=True), judged.select(*_SAID, gate=False))
-    about = linked.applicants.select("applicant_id", "advice_id", "matter_id", "applicant_no")
-    rows = rows.inner_join(about, "applicant_id")
-    none = ibis.null("string")
-    rows = rows.mutate(
-        source=rows.gate.ifelse(none, rows.evidence_source),
-        fact=rows.gate.ifelse(none, rows.evidence_source.concat(linking.SEPARATOR, rows.evidence_key)),
-    )
-    key = ["advice_id", "reading", "rule", "clause", "evidence_table", "source", "fact"]
+    stops = rows.effect.isin(get_args(GateEffect)).fill_null(False)
     return rows.mutate(
-        finding_id=linking.short_id(rows, key),
-        evidence_table=rows.gate.ifelse("applicant", rows.evidence_table),
+        finding_id=text.hexdigest("sha256").left(linking.ID_LENGTH),
+        evidence_table=stops.ifelse("applicant", rows.evidence_table),
+        evidence_source=stops.ifelse(rows.own_source, rows.evidence_source),
+        evidence_key=stops.ifelse(rows.own_key, rows.evidence_key),
+        evidence_seq=stops.ifelse(rows.own_seq, rows.evidence_seq),
+        evidence_sha256=stops.ifelse(rows.own_sha256, rows.evidence_sha256),
+        evidence_row=stops.ifelse(rows.own_row, rows.evidence_row),
     )
 
 
-_SAID = (
-    "applicant_id", "reading", "rule", "clause", "effect", "reasons", "flags", "until", "parameters", "evidence_table",
-    "evidence_source", "evidence_key", "evidence_seq", "evidence_sha256", "evidence_row",
+_OF_APPLICANT = (
+    "advice_id", "matter_id", "applicant_no", "own_source", "own_key", "own_seq", "own_sha256", "own_row",
 )  # fmt: skip
 
 

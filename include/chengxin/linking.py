@@ -18,22 +18,19 @@ from dataclasses import dataclass
 from datetime import date
 
 import ibis
-import pyarrow as pa
 from sqlalchemy import func, select
 
-from chengxin import engine, identity
+from chengxin import engine, identity, linked_facts
 from chengxin.districts import District
 from chengxin.engine import Connection
 from chengxin.ledger.models import Commit
+from chengxin.linked_facts import REPORT_ITEM as REPORT_ITEM
 from chengxin.policy.facts import Facts
 from chengxin.settings import House
 from chengxin.tables import FACTS
 
 SEPARATOR = "\x1f"
 PENDING = "待办"
-REPORT_ITEM = "信用报告"
-"""The item that a consent must name so that a credit report may be read."""
-
 ID_LENGTH = 20
 
 SUBJECT = (
@@ -101,8 +98,8 @@ class Linked:
     it, what the policy asks of the matter, and where the applicant's own row stands (`own_source`, `own_key`, …)."""
     facts: Facts
     evidence: ibis.Table
-    """`table`, `evidence_id` (a number within the table) → `source`, `natural_key`, `seq`, `raw_sha256`, `raw_row` of
-    each fact that can be linked."""
+    """`evidence_id` (a number) → `source`, `natural_key`, `seq`, `raw_sha256`, `raw_row` of each fact that can be
+    linked."""
     filings: ibis.Table
     """One row a subject, with its annual report of the year that the day's work is about."""
 
@@ -149,33 +146,42 @@ def link(
         point: how far is read.
         only: some applicants and subjects; None: all.
     """
+    with engine.joins_as_written(connection):
+        return _link(house, connection, district, as_of, point, only)
+
+
+def _link(
+    house: House, connection: Connection, district: District, as_of: date, point: ReadPoint, only: Only | None
+) -> Linked:
     known = views(house, connection, district.sources, as_of, point)
+    told = engine.known(
+        connection, house.lake, "credit_record", as_of, seq=point.seq, without=point.unclosed, sources=district.sources
+    )
     subjects = known["subject"].filter(ibis._.uscc.notnull()).select(*SUBJECT, *_PLACE)
-    subjects = engine.keep(connection, "subjects", _one_each(subjects, ["uscc"]).select(*SUBJECT))
+    subjects = engine.keep(connection, "subjects", _one_each(connection, subjects, ["uscc"]).select(*SUBJECT))
     names = _unique_names(subjects)
-    applicants = _applicants(known, subjects, names, district, as_of)
+    applicants = _applicants(connection, known, subjects, names, district, as_of)
     if only is not None:
         applicants = only.of(applicants)
     applicants = engine.numbered(connection, "applicants", applicants, "applicant_id")
     for name, columns in CITED.items():
         rows = known[name] if only is None else _of_some(known[name], applicants)
-        known[name] = engine.numbered(connection, name, rows.select(*columns), "evidence_id")
-    reports = _credit_reports(connection, known, names if "credit_report" in district.resolve_names else None)
-    reports = engine.keep(connection, "credit_reports", _with_filing(reports, known["agency"], as_of))
-    consents = engine.keep(connection, "consents", _live(known["consent"], as_of))
-    linked_reports = engine.keep(connection, "reports", _reports(reports, consents, applicants))
-    linked_records = engine.keep(
-        connection, "records", _records(house, connection, known, applicants, district, as_of, point)
-    )
-    linked_entries = engine.keep(connection, "entries", _entries(known, applicants))
+        rows = engine.numbered(connection, name, rows.select(*columns), "evidence_id")
+        # One numbering for all of them.
+        known[name] = rows.mutate(evidence_id=rows.evidence_id * len(CITED) + list(CITED).index(name))
+    resolving = names if "credit_report" in district.resolve_names else None
+    reports = linked_facts.with_codes(connection, known["credit_report"], resolving)
+    reports = engine.keep(connection, "credit_reports", linked_facts.with_filing(reports, known["agency"], as_of))
+    consents = engine.keep(connection, "consents", linked_facts.live(known["consent"], as_of))
+    records = linked_facts.records(known["credit_record"], told, applicants, as_of)
     facts = Facts(
         applicants=applicants.select(
             "applicant_id", "test_date", "type", "procurement_form", "fund_kind", "land_method", "is_construction",
             "field", "uscc", "subject_kind",
         ),
-        reports=linked_reports,
-        records=linked_records,
-        entries=linked_entries,
+        reports=engine.keep(connection, "reports", linked_facts.reports(reports, consents, applicants)),
+        records=engine.keep(connection, "records", records),
+        entries=engine.keep(connection, "entries", linked_facts.entries(known["list_entry"], applicants)),
     )  # fmt: skip
     evidence = _evidence({name: known[name] for name in CITED})
     if only is not None:
@@ -195,12 +201,18 @@ def short_id(rows: ibis.Table, columns: Sequence[str]) -> ibis.Value:
     return engine.row_hash(rows, columns).left(ID_LENGTH)
 
 
-def _one_each(rows: ibis.Table, keys: Sequence[str]) -> ibis.Table:
-    """One row a key where several sources tell of it: the newest, then the first source by name."""
+def _one_each(connection: Connection, rows: ibis.Table, keys: Sequence[str]) -> ibis.Table:
+    """One row a key where several sources tell of it: the newest, then the first source by name.
+
+    Most keys have one row. The others are sought first and by few columns, so that wide rows need no sorting.
+    """
+    told = engine.repeated(rows.select(*keys, "observed_on", "source", "natural_key"), keys)
     order = ibis.row_number().over(
-        group_by=list(keys), order_by=[rows.observed_on.desc(), rows.source, rows.natural_key]
+        group_by=list(keys), order_by=[told.observed_on.desc(), told.source, told.natural_key]
     )
-    return rows.mutate(_order=order).filter(ibis._._order == 0).drop("_order")
+    others = told.mutate(_order=order).filter(ibis._._order > 0).select("source", "natural_key")
+    others = engine.keep(connection, "others", others)
+    return rows.anti_join(others, ["source", "natural_key"])
 
 
 def _unique_names(subjects: ibis.Table) -> ibis.Table:
@@ -210,16 +222,21 @@ def _unique_names(subjects: ibis.Table) -> ibis.Table:
 
 
 def _applicants(
-    known: Mapping[str, ibis.Table], subjects: ibis.Table, names: ibis.Table, district: District, as_of: date
+    connection: Connection,
+    known: Mapping[str, ibis.Table],
+    subjects: ibis.Table,
+    names: ibis.Table,
+    district: District,
+    as_of: date,
 ) -> ibis.Table:
     day = ibis.literal(as_of)
     matters = known["matter"]
-    matters = _one_each(matters, ["matter_id"]).filter(
+    matters = _one_each(connection, matters, ["matter_id"]).filter(
         matters.state == PENDING,
         matters.opened_on.isnull() | (matters.opened_on <= day),
         matters.decided_on.isnull() | (matters.decided_on > day),
     )
-    applicants = _one_each(known["applicant"], ["matter_id", "applicant_no"])
+    applicants = _one_each(connection, known["applicant"], ["matter_id", "applicant_no"])
     if "applicant" in district.resolve_names:
         applicants = applicants.left_join(names, "name_key").drop("name_key_right")
         gave_none = applicants.uscc_problem.isnull() | (applicants.uscc_problem == "EMPTY")
@@ -264,166 +281,11 @@ def _applicants(
     )
 
 
-def _credit_reports(connection: Connection, known: Mapping[str, ibis.Table], names: ibis.Table | None) -> ibis.Table:
-    """The reports; without a code, the one that its exact name has alone."""
-    reports = known["credit_report"]
-    if names is None:
-        return reports
-    nameless = reports.filter(reports.uscc.isnull(), reports.subject_name.notnull())
-    found = connection.to_pyarrow(nameless.select("evidence_id", "subject_name"))
-    keys = identity.name_key_arrow(found["subject_name"].combine_chunks().cast(pa.large_string()))
-    by_name = ibis.memtable(pa.table({"evidence_id": found["evidence_id"], "name_key": keys.cast(pa.string())}))
-    resolved = by_name.inner_join(names, "name_key").select("evidence_id", "found")
-    reports = reports.left_join(resolved, "evidence_id").drop("evidence_id_right")
-    return reports.mutate(uscc=reports.uscc.coalesce(reports.found)).drop("found")
-
-
-def _live(consents: ibis.Table, as_of: date) -> ibis.Table:
-    """The consents to read a credit report that are live on a day."""
-    day = ibis.literal(as_of)
-    live = consents.filter(
-        consents.item == REPORT_ITEM,
-        consents.given_on <= day,
-        consents.withdrawn_on.isnull() | (consents.withdrawn_on > day),
-        consents.expires_on.isnull() | (consents.expires_on >= day),
-    )
-    return live.select("uscc", "matter_id", "recipient")
-
-
-def _reports(reports: ibis.Table, live: ibis.Table, applicants: ibis.Table) -> ibis.Table:
-    """Applicants × their reports, with what 四（二） and 四（三） ask of each."""
-    who = applicants.select("applicant_id", "matter_id", "department", applicant="uscc")
-    by_other = reports.filter(reports.about.isnull() | (reports.about != reports.handed_in_by))
-    rows = ibis.union(
-        who.inner_join(reports, who.applicant == reports.about),
-        who.inner_join(by_other, who.applicant == by_other.handed_in_by),
-    )
-    rows = rows.filter(rows.for_matter.isnull() | (rows.for_matter == rows.matter_id))
-
-    # A consent names the matter, the recipient, or both; what it names must fit.
-    named = {
-        "both": (live.matter_id.notnull() & live.recipient.notnull(), ["matter_id", "department"]),
-        "matter": (live.matter_id.notnull() & live.recipient.isnull(), ["matter_id"]),
-        "recipient": (live.matter_id.isnull() & live.recipient.notnull(), ["department"]),
-    }
-    for name, (which, keys) in named.items():
-        given = live.filter(which).mutate(about=live.uscc, department=live.recipient).select("about", *keys).distinct()
-        rows = rows.left_join(given.mutate(**{name: True}), ["about", *keys])
-        rows = rows.drop(*[column for column in rows.columns if column.endswith("_right")])
-    # Their places matter among an applicant's reports alone: over all of them, one core would sort for all others.
-    order = ibis.window(group_by="applicant_id", order_by=[rows.raw_row, rows.natural_key, rows.source])
-    return rows.select(
-        "applicant_id", "evidence_id", "source", "agency_filed", "issue_date", "valid_to", "scale", "grade",
-        position=ibis.row_number().over(order).cast("int32"),
-        uscc=rows.about,
-        consent_active=ibis.coalesce(*[rows[name] for name in named], False),
-    )  # fmt: skip
-
-
-def _with_filing(reports: ibis.Table, agencies: ibis.Table, as_of: date) -> ibis.Table:
-    """What linking asks of a report, and whether its agency was filed when it was issued.
-
-    A filing without a date counts as filed all along; a report without a date is judged on the day.
-    """
-    issued = reports.select("evidence_id", "agency_uscc", on=reports.issue_date.coalesce(ibis.literal(as_of)))
-    both = issued.inner_join(agencies.select("filed_on", "cancelled_on", agency_uscc="uscc"), "agency_uscc")
-    both = both.filter(
-        both.filed_on.isnull() | (both.filed_on <= both.on),
-        both.cancelled_on.isnull() | (both.cancelled_on >= both.on),
-    )
-    filed = both.select("evidence_id").distinct().mutate(filed=True)
-    reports = reports.left_join(filed, "evidence_id").drop("evidence_id_right")
-    return reports.select(
-        "evidence_id", "source", "natural_key", "raw_row", "issue_date", "valid_to", "scale", "grade",
-        about=reports.uscc,
-        for_matter=reports.matter_id,
-        handed_in_by=reports.handed_in_by.coalesce(reports.uscc),
-        agency_filed=reports.filed.fill_null(False),
-    )  # fmt: skip
-
-
-def _records(
-    house: House,
-    connection: Connection,
-    known: Mapping[str, ibis.Table],
-    applicants: ibis.Table,
-    district: District,
-    as_of: date,
-    point: ReadPoint,
-) -> ibis.Table:
-    """Applicants × their records, one row a document however many sources tell of it.
-
-    Where they differ the latest identification counts, and any repair, rectification or presence in the report.
-    A repair or withdrawal once seen, in whatever source, stays: an old copy of the list that comes back without it
-    must not bring the record back. (What was seen is known here and not when a source is published, since it may have
-    been another source that told of it.) Withdrawn records are left out, and those whose display has ended: neither may
-    be used any more.
-    """
-    records = known["credit_record"].filter(ibis._.uscc.notnull())
-    records = records.mutate(document=records.record_no.coalesce(records.natural_key))
-    seen = engine.observations(connection, house.lake, "credit_record")
-    seen = seen.filter(
-        seen.observed_on <= ibis.literal(as_of),
-        seen.seq <= point.seq,
-        ~seen.seq.isin(point.unclosed) if point.unclosed else ibis.literal(True),
-        seen.source.isin(district.sources),
-        seen.repaired_on.notnull() | seen.withdrawn_on.notnull(),
-        ~seen.removed,
-    )
-    seen = seen.mutate(document=seen.record_no.coalesce(seen.natural_key))
-    ended = seen.group_by("uscc", "document").agg(repaired=seen.repaired_on.min(), withdrawn=seen.withdrawn_on.min())
-
-    by_document = ibis.window(group_by=["uscc", "document"])
-    best = ibis.window(
-        group_by=["uscc", "document"],
-        order_by=[
-            records.repaired_on.isnull(), records.rectified_confirmed_on.isnull(), records.source, records.natural_key
-        ],
-    )  # fmt: skip
-    records = records.mutate(
-        identified_on=records.identified_on.max().over(by_document),
-        in_report=records.in_report.fill_null(False).any().over(by_document),
-        expires=records.expires_on.min().over(by_document),
-        _order=ibis.row_number().over(best),
-    )
-    confirmed = records.identified_on.isnull() | (records.rectified_confirmed_on >= records.identified_on)
-    records = records.mutate(
-        rectified_confirmed_on=confirmed.ifelse(records.rectified_confirmed_on, ibis.null()).min().over(by_document)
-    )
-    records = records.filter(records._order == 0).left_join(ended, ["uscc", "document"])
-    rows = applicants.select("applicant_id", "uscc", "test_date").inner_join(records, "uscc")
-    day = ibis.literal(as_of)
-    rows = rows.filter(
-        rows.withdrawn.isnull() | (rows.withdrawn > day),
-        rows.expires.isnull() | (rows.expires >= ibis.greatest(rows.test_date, day)),
-    )
-    return rows.select(
-        "applicant_id", "evidence_id", "source", "uscc", "identified_on", "rectified_confirmed_on", "in_report",
-        repaired_on=rows.repaired,
-    )  # fmt: skip
-
-
-def _entries(known: Mapping[str, ibis.Table], applicants: ibis.Table) -> ibis.Table:
-    """Applicants × list entries: by code, and by exact name where the entry has no code."""
-    entries = known["list_entry"]
-    entries = entries.select(
-        "evidence_id", "source", "list", "uscc", "name_key", "listed_on", "removed_on", "expires_on"
-    )
-    who = applicants.select("applicant_id", "uscc", "name_key")
-    columns = ["applicant_id", "evidence_id", "source", "list", "uscc", "listed_on", "removed_on", "expires_on"]
-    by_code = who.drop("name_key").inner_join(entries, "uscc").select(columns)
-    nameless = entries.filter(entries.uscc.isnull())
-    by_name = who.drop("uscc").inner_join(nameless, "name_key").select(columns)
-    return by_code.union(by_name)
-
-
 def _evidence(known: Mapping[str, ibis.Table]) -> ibis.Table:
     return ibis.union(
         *[
-            rows.select(
-                "evidence_id", "source", "natural_key", "seq", "raw_sha256", "raw_row", table=ibis.literal(name)
-            )
-            for name, rows in known.items()
+            rows.select("evidence_id", "source", "natural_key", "seq", "raw_sha256", "raw_row")
+            for rows in known.values()
         ]
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import ModuleType
@@ -16,29 +17,27 @@ from typing import TypeAlias
 
 import ibis
 import pyarrow as pa
-from ibis.backends.duckdb import Backend
 from ibis.backends.sql import SQLBackend
 
 from chengxin.engine import duckdb
-from chengxin.engine.duckdb import ROW_GROUP, connect
+from chengxin.engine.duckdb import ROW_GROUP, DuckDB, connect
 from chengxin.lake import Lake, arrow_schema
 from chengxin.tables import TABLES
 
 __all__ = [
-    "ROW_GROUP", "Connection", "DuckDB", "as_of", "connect", "copy_to", "keep", "newest", "numbered", "observations",
-    "row_hash", "write",
+    "ROW_GROUP", "Connection", "DuckDB", "as_of", "canonical", "connect", "copy_to", "joins_as_written", "keep",
+    "known", "newest", "numbered", "observations", "repeated", "row_hash", "write",
 ]  # fmt: skip
 
 Connection: TypeAlias = SQLBackend
 """Either engine."""
-DuckDB: TypeAlias = Backend
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _of(connection: Connection) -> ModuleType:
     """The module that knows this engine."""
-    if isinstance(connection, Backend):
+    if isinstance(connection, DuckDB):
         return duckdb
     from chengxin.engine import spark
 
@@ -61,7 +60,7 @@ def observations(connection: Connection, lake: Lake, name: str) -> ibis.Table:
     return table.mutate(**missing).select(*schema.names) if missing else table.select(*schema.names)
 
 
-def newest(
+def known(
     connection: Connection,
     lake: Lake,
     name: str,
@@ -71,7 +70,7 @@ def newest(
     without: Sequence[int] = (),
     sources: Sequence[str] | None = None,
 ) -> ibis.Table:
-    """The newest observation per source and key on a day, tombstones included.
+    """Every observation of a table that is known on a day.
 
     Args:
         connection: the engine.
@@ -83,18 +82,61 @@ def newest(
         sources: these sources only; None: all.
     """
     rows = observations(connection, lake, name)
-    rows = rows.filter(rows.observed_on <= ibis.literal(day))
+    conditions = [rows.observed_on <= ibis.literal(day)]
     if seq is not None:
-        rows = rows.filter(rows.seq <= seq)
+        conditions.append(rows.seq <= seq)
     if without:
-        rows = rows.filter(rows.seq.notin(without))
+        conditions.append(rows.seq.notin(without))
     if sources is not None:
-        rows = rows.filter(rows.source.isin(sources))
-    order = ibis.row_number().over(
-        group_by=[rows.source, rows.natural_key], order_by=[rows.observed_on.desc(), rows.seq.desc()]
+        conditions.append(rows.source.isin(sources))
+    return rows.filter(conditions)
+
+
+def newest(
+    connection: Connection,
+    lake: Lake,
+    name: str,
+    day: date,
+    *,
+    seq: int | None = None,
+    without: Sequence[int] = (),
+    sources: Sequence[str] | None = None,
+) -> ibis.Table:
+    """The newest observation per source and key on a day, tombstones included. Arguments: those of `known`."""
+    rows = known(connection, lake, name, day, seq=seq, without=without, sources=sources)
+    return rows.anti_join(_superseded(rows.select(*_OBSERVATION)), _OBSERVATION)
+
+
+_OBSERVATION = ("source", "natural_key", "observed_on", "seq")
+
+
+def _superseded(seen: ibis.Table) -> ibis.Table:
+    """The observations that a newer one of the same source and key has replaced.
+
+    Most keys were seen once: only those whose hash occurs again are put in order, and only by these four columns.
+    """
+    twice = repeated(seen, ["natural_key"])
+    newer = ibis.rank().over(
+        group_by=[twice.source, twice.natural_key], order_by=[twice.observed_on.desc(), twice.seq.desc()]
     )
-    rows = rows.mutate(_newest=order)
-    return rows.filter(rows._newest == 0).drop("_newest")
+    return twice.mutate(_newer=newer).filter(ibis._._newer > 0).select(*_OBSERVATION)
+
+
+@ibis.udf.scalar.builtin(name="hash")  # type: ignore[untyped-decorator]
+def _hash(text: str) -> int:
+    """The engine's own `hash`: DuckDB and Spark both have it. Good for comparing within one statement only."""
+    raise NotImplementedError
+
+
+def repeated(rows: ibis.Table, keys: Sequence[str]) -> ibis.Table:
+    """The rows whose key columns, texts, other rows may have as well: all that do, and a few that do not.
+
+    Counting hashes takes a fraction of what counting or sorting the texts themselves would.
+    """
+    first, *rest = [rows[key].fill_null("") for key in keys]
+    hashed = _hash(first.concat(*rest) if rest else first)
+    counted = rows.select(_hash=hashed).group_by("_hash").having(ibis._.count() > 1).agg(_n=ibis._.count())
+    return rows.filter(hashed.isin(counted._hash))
 
 
 def as_of(
@@ -125,8 +167,20 @@ def as_of(
     return rows.filter(~rows.removed)
 
 
+def joins_as_written(connection: Connection) -> AbstractContextManager[None]:
+    """What is kept inside this context is joined with the right side in memory, while the left one streams past it.
+
+    DuckDB chooses by how many rows it expects, and after the filters of `newest` it expects a dozen where a million
+    come: it would hold the applicants in memory to look up a handful in them.
+    """
+    context: AbstractContextManager[None] = _of(connection).joins_as_written(connection)
+    return context
+
+
 def keep(connection: Connection, name: str, rows: ibis.Table) -> ibis.Table:
-    """Computes rows now and keeps them in the engine, for what is read many times. They end with the connection.
+    """Computes rows and keeps them in the engine, for what is read many times. They end with the connection.
+
+    Whether they are computed at once or by the next time that the connection is used is the engine's affair.
 
     Args:
         connection: the engine.
@@ -203,8 +257,13 @@ def row_hash(rows: ibis.Table, columns: Sequence[str]) -> ibis.expr.types.String
     Returns:
         64 hexadecimal digits.
     """
+    return canonical(rows, columns).hexdigest("sha256")
+
+
+def canonical(rows: ibis.Table, columns: Sequence[str]) -> ibis.expr.types.StringValue:
+    """The text of some columns that `row_hash` hashes: that of several after one another is theirs together."""
     first, *rest = [part for name in columns for part in _parts(rows[name])]
-    return first.concat(*rest).hexdigest("sha256")
+    return first.concat(*rest)
 
 
 def _parts(value: ibis.expr.types.Value) -> list[ibis.expr.types.StringValue]:

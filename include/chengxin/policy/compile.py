@@ -3,8 +3,8 @@
 The number of expressions depends on the policy alone. Each relation of facts is joined to its applicants once and gets
 the number of the first rule of its matter that fits (a CASE expression per distinct order of rules); the union of
 these is joined to the policy's lines and aggregated once per applicant. Reasons, flags and clauses travel as bits,
-effect and end as one number, so that the most severe effect and its latest end are one maximum. Words come last, and
-once for each combination that occurs: these are hundreds, whatever the number of findings.
+effect and end as one number, so that the most severe effect and its latest end are one maximum. Words come last
+(`chengxin.policy.wording`).
 
 The engine's session must stand in Asia/Shanghai (`engine.connect` sees to it). Nothing here runs anything.
 """
@@ -19,18 +19,17 @@ import ibis
 import ibis.expr.types as ir
 
 from chengxin.policy.codebook import Codebook, small_table
-from chengxin.policy.encoding import EMPTY, NO_END, RANK_STEP, bit_or, date_of, day_number, decode, outcome
+from chengxin.policy.encoding import NO_END, RANK_STEP, bit_or, day_number
 from chengxin.policy.facts import Advised, Facts, Stale
 from chengxin.policy.model import Policy
 from chengxin.policy.predicates import Relation, Scope, holds
 from chengxin.policy.rules import Rule
 from chengxin.policy.vocabulary import ATTRIBUTES, FLAGS, RANK
+from chengxin.policy.wording import Wording, ranked
 
 _ORDER_STEP = 10000000000
 
 _FINDING = ("applicant_id", "form", "epoch", "line", "remarks", "last_day", "evidence_id", "source", "lost")
-_KIND = ("form", "epoch", "line", "remarks", "lost", "stale_source")
-"""What the words of a finding depend on."""
 
 
 def advise(
@@ -54,7 +53,7 @@ def advise(
         for source, about in sorted((stale or {}).items())
         if (tables := tuple(table for table in about.tables if table in policy.stale.tables))
     }
-    compiled = _Compiler(policy, book, old)
+    compiled, wording = _Compiler(policy, book, old), Wording(book, old)
     applicants = keep("applicants", compiled.applicants(facts.applicants))
     judged = applicants.filter(applicants.gate.isnull())
     found = [
@@ -69,10 +68,12 @@ def advise(
     none = ibis.null(facts.reports.evidence_id.type())
     found = [part.mutate(evidence_id=none) if part.evidence_id.type().is_null() else part for part in found]
     findings = ibis.union(*[part.select(*_FINDING) for part in found])
-    findings = keep("findings", findings.mutate(stale_source=compiled.stale_source(findings)))
-    words = keep("words", compiled.words(findings))
+    findings = findings.mutate(stale_source=compiled.stale_source(findings), absent=findings.evidence_id.isnull())
+    findings = keep("findings", findings)
+    words = keep("words", wording.words(findings))
     outcomes = keep("outcomes", compiled.outcomes(applicants, findings))
-    return Advised(compiled.findings(findings, words), compiled.advice(outcomes))
+    said = words.select("word", "reading", "rule", "clause", "evidence_table")
+    return Advised(wording.findings(findings, words), said, wording.advice(outcomes))
 
 
 @dataclass(frozen=True)
@@ -284,67 +285,10 @@ class _Compiler:
     def _stale_lines(self) -> list[int]:
         return [number for number, line in enumerate(self.book.lines) if line.relation == "stale"]
 
-    def _ranked(self, found: ir.Table) -> ir.Table:
-        """With what each line means; what a stale source says has no effect."""
-        rows = found.join(self.book.line_table(), "line")
-        return rows.mutate(
-            reason_bits=rows.line_reasons | rows.remarks,
-            rank_written=rows.lost.ifelse(0, rows.rank_written),
-            rank_guarded=rows.lost.ifelse(0, rows.rank_guarded),
-        )
-
-    def words(self, found: ir.Table) -> ir.Table:
-        """The words of each kind of finding that occurs: one row, or one for each reading where these differ."""
-        book = self.book
-        rows = self._ranked(found.select(*_KIND).distinct())
-        rows = rows.filter(rows.rule.notnull()).join(book.form_table(), "form")
-        rows = rows.left_join(book.parameter_table(), ["line", "epoch"]).drop("line_right", "epoch_right")
-        differs = rows.rank_written != rows.rank_guarded
-        written = rows.mutate(
-            reading=differs.ifelse("as_written", "both"),
-            rank=rows.rank_written,
-            has_end=rows.ends & (rows.rank_written > 0),
-        )
-        other = rows.filter(differs)
-        guarded = other.mutate(reading=ibis.literal("guarded"), rank=other.rank_guarded, has_end=ibis.literal(False))
-        rows = ibis.union(written, guarded)
-        return rows.select(
-            *_KIND, "reading", "rule", "has_end", "evidence_table",
-            clause=rows.line_clause.coalesce(rows.own_clause),
-            effect=(rows.rank > 0).ifelse(outcome(rows.rank), ibis.null("string")),
-            reasons=decode(rows.reason_bits, book.reasons),
-            flags=decode(rows.line_flags, FLAGS),
-            parameters=self._stale_parameters(rows).coalesce(rows.parameters, "{}"),
-        )  # fmt: skip
-
-    def findings(self, found: ir.Table, words: ir.Table) -> ir.Table:
-        """The findings in words."""
-        rows = found.join(words, _KIND)
-        absent = rows.evidence_id.isnull()
-        return rows.select(
-            "applicant_id", "reading", "rule", "clause", "effect", "reasons", "flags",
-            until=rows.has_end.ifelse(rows.last_day, ibis.null("date")),
-            evidence_table=absent.ifelse(ibis.null("string"), rows.evidence_table),
-            evidence_id=rows.evidence_id,
-            evidence_source=rows.source,
-            parameters=rows.parameters,
-        )  # fmt: skip
-
-    def _stale_parameters(self, rows: ir.Table) -> ir.Value:
-        texts = [
-            (
-                rows.stale_source == source,
-                f'{{"max_age": {{"source": "{source}", "age_days": {_json(about.age_days)}, '
-                f'"max_age_days": {_json(about.max_age_days)}}}}}',
-            )
-            for source, about in self.stale.items()
-        ]
-        return ibis.cases(*texts, else_=ibis.null("string")) if texts else ibis.null("string")
-
     def outcomes(self, applicants: ir.Table, found: ir.Table) -> ir.Table:
         """One row per applicant, in numbers: the most severe effect and its latest end, all reasons, flags, clauses."""
         book = self.book
-        found = self._ranked(found)
+        found = ranked(found, self.book)
         end = (found.ends & found.last_day.notnull()).ifelse(day_number(found.last_day), NO_END).cast("int64")
         same = found.rank_written == found.rank_guarded
         each = found.group_by("applicant_id").agg(
@@ -369,27 +313,6 @@ class _Compiler:
             stopped=rows.gate.notnull(),
         )  # fmt: skip
 
-    def advice(self, outcomes: ir.Table) -> ir.Table:
-        """The same in words."""
-        bits = ("reason_bits", "flag_bits", "cite_bits")
-        words = outcomes.select(*bits).distinct()
-        words = words.mutate(
-            reasons=decode(words.reason_bits, self.book.reasons),
-            flags=decode(words.flag_bits, FLAGS),
-            cites=decode(words.cite_bits, self.book.clauses),
-        )
-        rows = outcomes.join(words, bits)
-        return rows.select(
-            "applicant_id", "flags", "cites",
-            as_written=outcome(rows.rank_written),
-            as_written_until=date_of(rows.written % RANK_STEP),
-            as_written_reasons=rows.reasons,
-            guarded=outcome(rows.rank_guarded),
-            guarded_until=date_of(rows.guarded_key % RANK_STEP),
-            guarded_reasons=rows.reasons,
-            stale_sources=self._stale_sources(rows),
-        )  # fmt: skip
-
     def _human(self, rows: ir.Table) -> ir.Value:
         rule = self.policy.document.human_decision
         none = ibis.literal(0, "int64")
@@ -407,12 +330,6 @@ class _Compiler:
         alone = [self.book.number[name] for name, gate in self.policy.gates.rules.items() if not gate.cites_own]
         further = rows.found_clauses.fill_null(0)
         return rows.gate.isin(alone).fill_null(False).ifelse(start, further | rows.own_bits | start)
-
-    def _stale_sources(self, rows: ir.Table) -> ir.Value:
-        if not self.stale:
-            return EMPTY
-        labels = ibis.literal([about.label(source) for source, about in self.stale.items()], type="array<string>")
-        return rows.stopped.ifelse(EMPTY, labels)
 
 
 def _finding(
@@ -435,7 +352,3 @@ def _finding(
         source=ibis.null("string") if source is None else source,
         lost=ibis.literal(False) if lost is None else lost,
     )  # fmt: skip
-
-
-def _json(number: int | None) -> str:
-    return "null" if number is None else str(number)

@@ -19,8 +19,8 @@ class Facts:
         applicants: `applicant_id, test_date, type, procurement_form, fund_kind, land_method, is_construction, field,
             uscc, subject_kind`; one row each.
         reports: `applicant_id, evidence_id, source, uscc, agency_filed, consent_active, issue_date, valid_to, scale,
-            grade, position`; `position` is the report's place among the applicant's, in the order of their files,
-            `evidence_id` is never null.
+            grade, position`; `position` is the report's place among those of its issue date, in the order of their
+            files, `evidence_id` is never null.
         records: `applicant_id, evidence_id, source, uscc, identified_on, rectified_confirmed_on, repaired_on,
             in_report`.
         entries: `applicant_id, evidence_id, source, list, uscc, listed_on, removed_on, expires_on`; an entry without
@@ -58,12 +58,15 @@ class Advised:
 
     Attributes:
         findings: `applicant_id, reading, rule, clause, effect, reasons, flags, until, evidence_table, evidence_id,
-            evidence_source, parameters`. `reading` is `both`, or one row for each of `as_written` and `guarded`
+            evidence_source, parameters, word`. `reading` is `both`, or one row for each of `as_written` and `guarded`
             where these differ. `effect` null: a reason without effect. `evidence_id` null: the absence of any. A plain
             PASS has no finding.
+        words: one row for each combination that occurs of what a finding says: `word` (its number), `reading, rule,
+            clause, evidence_table`. What rests on these alone need be made up once for each, and not for each finding.
         advice: one row per applicant: `applicant_id, as_written, as_written_until, as_written_reasons, guarded,
             guarded_until, guarded_reasons, flags, cites, stale_sources`.
     """
 
     findings: ibis.Table
+    words: ibis.Table
     advice: ibis.Table
