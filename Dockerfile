@@ -17,7 +17,7 @@ RUN apt-get update \
 COPY --from=build /opt/venv /opt/venv
 # A fixed number, so that shared folders have one owner on every machine. Group 0: clusters that choose the number.
 RUN useradd --uid 50000 --gid 0 --home-dir /opt/airflow --create-home chengxin \
- && install -d -o 50000 -g 0 -m 0770 /var/lib/chengxin /var/log/chengxin /var/drop /var/backups/chengxin
+ && install -d -o 50000 -g 0 -m 0770 /opt/airflow /var/lib/chengxin /var/log/chengxin /var/drop /var/backups/chengxin
 WORKDIR /opt/chengxin
 COPY LICENSE ./
 COPY include include

@@ -21,6 +21,7 @@ SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 ONE_SHOT = {name for name, service in SERVICES.items() if service.get("restart") == "no"}
 SECRET = re.compile(r"PASSWORD|SECRET_KEY|JWT_SECRET|FERNET|AUTH$|_KEY$")
+HOSTS = sorted((ROOT / "deploy/hosts").glob("*.yaml"))
 EXAMPLE = (ROOT / ".env.example").read_text("utf-8")
 
 
@@ -43,6 +44,36 @@ def test_the_file_follows_the_compose_specification() -> None:
     assert faults == []
     broken = {**FILE, "services": {**SERVICES, "redis": {**SERVICES["redis"], "restrat": "no"}}}
     assert list(validator(schema).iter_errors(broken))
+
+
+@pytest.mark.parametrize("file", HOSTS, ids=lambda file: file.stem)
+def test_several_machines_share_what_the_one_has(file: Path) -> None:
+    """An override file: it follows the schema once laid over the other, and changes addresses and folders alone."""
+    schema = json.loads(
+        files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text("utf-8")
+    )
+    found = composefile.load(file)
+    services = {name: {**SERVICES[name], **more} for name, more in found["services"].items()}
+    whole = {**FILE, "services": {**SERVICES, **services}, "volumes": {**FILE["volumes"], **found["volumes"]}}
+    validator = jsonschema.validators.validator_for(schema)(schema)
+    assert [error.message for error in validator.iter_errors(whole)] == []
+    assert set(found) == {"services", "volumes"}
+    # What every machine must see alike, and only that.
+    assert set(found["volumes"]) == {"house", "logs", "drop"}
+    for more in found["services"].values():
+        assert set(more) <= {"ports", "networks", "extra_hosts"}
+        for port in more.get("ports", []):
+            assert port.startswith("${PRIVATE_ADDRESS:?"), "never to every network that there is"
+    reached = {host.split(":")[0] for more in found["services"].values() for host in more.get("extra_hosts", [])}
+    assert reached in (set(), {"postgres", "redis", "api-server"})
+    if not reached:
+        assert {name for name, more in found["services"].items() if "ports" in more} == {
+            "postgres",
+            "redis",
+            "api-server",
+        }
+    text = file.read_text("utf-8")
+    assert all(one["kind"] == "?" for one in composefile.VARIABLE.finditer(text) if one["name"])
 
 
 def test_every_part_is_there() -> None:
@@ -122,7 +153,7 @@ def test_each_secret_goes_only_where_it_is_needed() -> None:
 
 def test_the_example_names_every_variable_and_no_other() -> None:
     """Whatever `.env` may set stands in `.env.example`, and nothing stands there that nobody reads."""
-    text = composefile.FILE.read_text("utf-8")
+    text = "".join(file.read_text("utf-8") for file in (composefile.FILE, *HOSTS))
     named = set(re.findall(r"^#?([A-Z_]+)=", EXAMPLE, re.MULTILINE))
     handed_on = {name for service in SERVICES for name, value in environment(service).items() if value is None}
     assert named == variables(text) | handed_on
