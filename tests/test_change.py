@@ -11,8 +11,8 @@ import pytest
 
 from chengxin import check, engine, harvest, linking
 from chengxin.settings import House
+from tests.dropped import ENTRIES, MATTERS, Source, entry, matter, who
 from tests.factlake import FactLake, codes, day
-from tests.test_harvest import ENTRIES, MATTERS, Source, entry, matter, who
 
 DAYS = [date(2026, 6, 15) + timedelta(n) for n in range(4)]
 

@@ -26,12 +26,11 @@ from chengxin.ledger import acts
 from chengxin.ledger.acts import Act, ActBody
 from chengxin.ledger.erased import Erased
 from chengxin.ledger.messages import Message, MessageBody
-from chengxin.ledger.models import Harvest, RawObject
 from chengxin.settings import House
 from chengxin.suppression import condition
 from tests.conftest import NOW
-from tests.factlake import FactLake, codes, day
-from tests.test_harvest import CODES, Source, entry, matter, who
+from tests.dropped import CODES, Source, entry, matter, who
+from tests.factlake import FactLake, archived, codes, day
 
 MONDAY = day("2026-06-15")
 TUESDAY = MONDAY + timedelta(days=1)
@@ -65,15 +64,7 @@ def holding(folder: Path, *needles: str) -> list[str]:
 
 
 def raw(house: House, source: str, data: bytes, at: Any = NOW) -> str:
-    sha256 = archive.put(house, source, data)
-    with house.ledger.begin() as session:
-        harvest = Harvest(source=source, as_of=MONDAY, state="published", contract_sha256="0" * 64, started_at=at)
-        session.add(harvest)
-        session.flush()
-        session.add(
-            RawObject(harvest_id=harvest.id, ordinal=0, sha256=sha256, size=len(data), locator="page 1", fetched_at=at)
-        )
-    return sha256
+    return archived(house, source, data, MONDAY, at)
 
 
 def page(*records: dict[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from chengxin.errors import DriftError
 from chengxin.settings import House
-from tests.test_harvest import CODES, MONDAY, TUESDAY, Source
+from tests.dropped import CODES, MONDAY, TUESDAY, Source
 
 PENALTIES = """
 name: penalties

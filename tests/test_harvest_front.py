@@ -14,7 +14,7 @@ from chengxin import harvest
 from chengxin.connections import Connection
 from chengxin.errors import BoundError
 from chengxin.settings import House
-from tests.test_harvest import CODES, ENTRIES, Source
+from tests.dropped import CODES, ENTRIES, Source
 
 MONDAY, TUESDAY, WEDNESDAY = (date(2026, 6, 15) + timedelta(n) for n in range(3))
 READ = (

@@ -10,7 +10,7 @@ import pytest
 from chengxin import rejects
 from chengxin.settings import House
 from chengxin.source_cli import rejected as command
-from tests.test_harvest import CODES, MONDAY, TUESDAY, Source, entry
+from tests.dropped import CODES, MONDAY, TUESDAY, Source, entry
 
 REPORTS = """
 name: reports

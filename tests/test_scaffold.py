@@ -13,7 +13,7 @@ from chengxin import contracts, scaffold
 from chengxin.errors import ConfigError
 from chengxin.settings import House
 from tests.conftest import ROOT
-from tests.test_harvest import MONDAY
+from tests.dropped import MONDAY
 
 
 @pytest.mark.parametrize("connector", scaffold.CONNECTORS)

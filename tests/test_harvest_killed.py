@@ -1,0 +1,91 @@
+"""Harvests that are killed at one instant or another: the rerun doubles nothing and loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chengxin import harvest
+from chengxin.ledger.models import Commit
+from chengxin.settings import House
+from tests.dropped import MONDAY, SUNDAY, TUESDAY, Source, entry, matter, who
+
+
+@pytest.fixture
+def source(house: House, tmp_path: Path) -> Source:
+    return Source(house, tmp_path)
+
+
+class Killed(BaseException):
+    """Stands for a kill: no handler of the library catches it."""
+
+
+@pytest.mark.parametrize("instant", ["staged", "copied", "planned", "first commit", "committed"])
+def test_killed_anywhere_the_rerun_doubles_nothing(
+    source: Source, monkeypatch: pytest.MonkeyPatch, instant: str
+) -> None:
+    source.run(MONDAY, [matter(1, who(1)), matter(2, who(2))], "matters_in")
+    source.deliver(TUESDAY, [matter(1, who(1), who(3)), matter(3, who(3)), matter(2, who(2))], "matters_in")
+    with monkeypatch.context() as patch:
+        _kill_at(patch, source.house, instant)
+        with pytest.raises(Killed):
+            harvest.run(source.house, "matters_in", TUESDAY)
+    interrupted = source.last()
+    assert interrupted.state == "fetched"
+    outcome = harvest.run(source.house, "matters_in", TUESDAY)
+    assert outcome["harvest_id"] == interrupted.id
+    assert (outcome["published"], outcome["unchanged"], outcome["removed"]) == (2, 1, 0)
+    assert len(source.house.lake.rows("matter")) == 3
+    assert len(source.house.lake.rows("applicant")) == 4
+    with source.house.ledger.begin() as session:
+        assert session.query(Commit).count() == 2
+        assert session.query(Commit).filter(Commit.closed_at.is_(None)).count() == 0
+
+
+def test_a_killed_day_is_ended_before_the_next_is_compared(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    source.run(SUNDAY, [entry(0), entry(1), entry(2)])
+    source.deliver(MONDAY, [entry(0, why="周一"), entry(1), entry(2)])
+    with monkeypatch.context() as patch:
+        _kill_at(patch, source.house, "planned")
+        with pytest.raises(Killed):
+            harvest.run(source.house, "entries", MONDAY)
+    killed = source.last().id
+    outcome = source.run(TUESDAY, [entry(0), entry(1), entry(2)])
+    assert source.row(killed).state == "published"
+    assert (outcome["published"], outcome["unchanged"]) == (1, 2)
+    assert source.reasons(MONDAY)["第0号"] == "周一"
+    assert source.reasons(TUESDAY)["第0号"] == "未报年报"
+
+
+def _kill_at(patch: pytest.MonkeyPatch, house: House, instant: str) -> None:
+    from chengxin.lake import Lake
+    from chengxin.publish import Publication
+
+    def after(owner: Any, name: str, calls: int = 1) -> None:
+        original: Callable[..., Any] = getattr(owner, name)
+        seen = 0
+
+        def then_die(*args: Any, **kwargs: Any) -> Any:
+            nonlocal seen
+            result = original(*args, **kwargs)
+            seen += 1
+            if seen == calls:
+                raise Killed
+            return result
+
+        patch.setattr(owner, name, then_die)
+
+    match instant:
+        case "staged":
+            after(Publication, "compare")
+        case "copied":
+            after(Publication, "write")
+        case "planned":
+            after(harvest, "_note", 2)
+        case "first commit":
+            after(Lake, "commit")
+        case "committed":
+            after(Lake, "commit", 2)
