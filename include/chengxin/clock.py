@@ -30,6 +30,16 @@ def beijing_date(instant: datetime) -> date:
     return instant.astimezone(BEIJING).date()
 
 
+def in_full(day: date) -> str:
+    """A day as mails and pages write it: 2026年6月15日."""
+    return f"{day.year}年{day.month}月{day.day}日"
+
+
+def in_short(day: date) -> str:
+    """A day of the year that is spoken of: 6月15日."""
+    return f"{day.month}月{day.day}日"
+
+
 def utc(instant: datetime) -> datetime:
     """The same instant in UTC.
 

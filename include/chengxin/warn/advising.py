@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from chengxin import identity
+from chengxin.clock import in_full, in_short
 from chengxin.districts import District
 from chengxin.warn import worklist
 from chengxin.warn.countdown import cut, sources
@@ -87,7 +88,7 @@ def text(
     context = {
         "sender": district.mail.sender_name,
         "title": "行政管理事项信用核查意见",
-        "date": f"{as_of.year}年{as_of.month}月{as_of.day}日",
+        "date": in_full(as_of),
         "preview": "、".join(f"{figure['label']}{figure['number']}" for figure in figures),
         "department": name,
         "lead": _lead(words, district, as_of, news),
@@ -141,7 +142,7 @@ def _lead(words: Words, district: District, as_of: date, news: News) -> str:
     leading = words.mail.readings[district.leading]
     matters = news.rows["matter_id"].nunique()
     return (
-        f"截至{as_of.month}月{as_of.day}日，贵单位有{matters:,}件待办事项、{len(news.rows):,}条核查意见是新的或有变化"
+        f"截至{in_short(as_of)}，贵单位有{matters:,}件待办事项、{len(news.rows):,}条核查意见是新的或有变化"
         f"（以{leading}为准）。请在作出决定前按下列意见办理。"
     )
 

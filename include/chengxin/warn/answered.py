@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from chengxin.clock import in_short
 from chengxin.ledger.answers import Given, What
 from chengxin.ledger.messages import Message
 
@@ -64,4 +65,4 @@ def signals(found: Sequence[tuple[Message, Given]], names: Mapping[str, str]) ->
 
 
 def _day(day: date | None) -> str:
-    return f"{day.month}月{day.day}日" if day else ""
+    return in_short(day) if day else ""

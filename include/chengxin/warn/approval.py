@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from chengxin.clock import in_full
 from chengxin.ledger import outbox
 from chengxin.ledger.outbox import Scope
 from chengxin.settings import House
@@ -34,7 +35,7 @@ def needed(house: House, as_of: date) -> bool:
     context = {
         "sender": f"{district.name} · 诚信核查系统",
         "title": "大量邮件待批准",
-        "date": f"{as_of.year}年{as_of.month}月{as_of.day}日",
+        "date": in_full(as_of),
         "preview": f"{waiting:,}封邮件待批准",
         "lead": f"本次将向{len(departments):,}个单位发出{waiting:,}封邮件，超过区里设定的{most:,}封：",
         "faults": ["未经批准，一封也不会发出"],

@@ -12,6 +12,7 @@ import pandas as pd
 
 from chengxin import calendar, identity
 from chengxin.calendar import Stage
+from chengxin.clock import in_full, in_short
 from chengxin.districts import District
 from chengxin.warn import worklist
 from chengxin.warn.due import KINDS, UNROUTED, Desk
@@ -75,7 +76,7 @@ def subject(occasion: Occasion, whose: str, total: int) -> str:
     if occasion.overdue:
         # Once that day has passed nobody is told any more what is to be expected of it.
         ahead = occasion.as_of <= occasion.listing_by
-        what = f"预计{_day(occasion.listing_by)}前列入经营异常名录" if ahead else "请尽快督促补报"
+        what = f"预计{in_short(occasion.listing_by)}前列入经营异常名录" if ahead else "请尽快督促补报"
         return f"【逾期提醒】{year}年度年报公示已截止：{whose}{total}户未报，{what}"
     if left == 0:
         return f"【今日24时截止】{year}年度年报公示：{still}"
@@ -120,7 +121,7 @@ def text(
     context = {
         "sender": district.mail.sender_name,
         "title": _title(occasion, desk.total),
-        "date": _full(occasion.as_of),
+        "date": in_full(occasion.as_of),
         "preview": _preview(desk),
         "department": name,
         "figures": _figures(occasion, desk.total),
@@ -163,7 +164,7 @@ def stale_text(
     context = {
         "sender": district.mail.sender_name,
         "title": f"{occasion.report_year}年度年报公示：名单暂缓",
-        "date": _full(occasion.as_of),
+        "date": in_full(occasion.as_of),
         "preview": "数据过旧，本期名单暂缓",
         "department": name,
         "lead": lead,
@@ -210,7 +211,7 @@ def sources(chosen: Sequence[SourceAge], words: Words) -> str:
         else:
             old = "当日" if source.age_days == 0 else f"{source.age_days}天前"
             state = "" if source.sound else f"，{words.mail.source_states[source.state]}"
-            age = f"{_day(source.observed_on)}（{old}{state}）"
+            age = f"{in_short(source.observed_on)}（{old}{state}）"
         groups.setdefault(age, []).append(source.title)
     return "数据截至：" + "；".join(f"{age}：{'、'.join(titles)}" for age, titles in groups.items()) + "。"
 
@@ -256,7 +257,7 @@ def _change(desk: Desk) -> str:
         for label, count in (("已报送", change.filed), ("新增", change.new), ("因注销、迁移等移出", change.gone))
         if count
     ]
-    return f"与{_day(change.since)}的上次提醒相比：{'，'.join(moved) if moved else '无变化'}。"
+    return f"与{in_short(change.since)}的上次提醒相比：{'，'.join(moved) if moved else '无变化'}。"
 
 
 def _todo(occasion: Occasion, desk: Desk, role: str, *, cut: bool) -> list[str]:
@@ -264,7 +265,7 @@ def _todo(occasion: Occasion, desk: Desk, role: str, *, cut: bool) -> list[str]:
         return ["无需处理。"]
     if role == "summary":
         return ["请按通知四（一）指导督促各有关单位，具体名单在各单位手中。"]
-    listing = _day(occasion.listing_by)
+    listing = in_short(occasion.listing_by)
     if occasion.overdue:
         lines = [
             "请提醒附件名单中的主体尽快补报并公示。",
@@ -355,11 +356,3 @@ def _foot(words: Words, district: District, code: str, role: str) -> list[str]:
         lines.append(f"收信原因：{why}。")
     lines.append("名单按通知四（三）脱敏，仅供履职使用，请勿外传。本信由系统自动发送。")
     return lines
-
-
-def _full(day: date) -> str:
-    return f"{day.year}年{day.month}月{day.day}日"
-
-
-def _day(day: date) -> str:
-    return f"{day.month}月{day.day}日"

@@ -70,7 +70,7 @@ def ground(house: House, district: District, as_of: date) -> Ground:
     """What the warnings of a day rest on, from the ledger's harvests and checks."""
     known, _broken = contracts.load_all(house.include_dir / "sources")
     ages = freshness.ages(house, as_of, [known.get(name, name) for name in district.sources])
-    with house.ledger.begin() as session:
+    with house.ledger.read() as session:
         checked_on = session.scalar(
             select(CheckRun.as_of)
             .where(CheckRun.district == district.code, CheckRun.as_of <= as_of, CheckRun.finished_at.is_not(None))

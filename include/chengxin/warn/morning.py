@@ -10,6 +10,7 @@ from datetime import date
 
 from sqlalchemy import func, select
 
+from chengxin.clock import in_full, in_short
 from chengxin.districts import District
 from chengxin.ledger.messages import Message
 from chengxin.ledger.models import CheckRun
@@ -37,7 +38,7 @@ def watch(house: House, as_of: date) -> dict[str, int]:
     context = {
         "sender": f"{district.name} · 诚信核查系统",
         "title": "晨间巡查：今日运行不完整",
-        "date": f"{as_of.year}年{as_of.month}月{as_of.day}日",
+        "date": in_full(as_of),
         "preview": faults[0],
         "lead": "到巡查时，今日的运行有缺：",
         "faults": faults,
@@ -53,7 +54,7 @@ def watch(house: House, as_of: date) -> dict[str, int]:
 
 def _faults(house: House, district: District, as_of: date) -> list[str]:
     mode = modes.permit(house, as_of).mode
-    with house.ledger.begin() as session:
+    with house.ledger.read() as session:
         begun, done = session.execute(
             select(func.count(), func.count(CheckRun.finished_at)).where(
                 CheckRun.district == district.code, CheckRun.as_of == as_of
@@ -78,7 +79,7 @@ def _faults(house: House, district: District, as_of: date) -> list[str]:
         reports = {state: int(count) for state, count in states}
     faults = []
     if not done:
-        last = f"最近一次完成的是{newest.month}月{newest.day}日" if newest else "从未完成过核查"
+        last = f"最近一次完成的是{in_short(newest)}" if newest else "从未完成过核查"
         faults.append(f"核查{'已开始、未完成' if begun else '未运行'}（{last}）")
     if not reports:
         faults.append("运行日报未生成")

@@ -80,7 +80,7 @@ def plan(house: House, as_of: date) -> list[str]:
         except ConcurrentPlanError:
             if attempt == _TRIES:
                 raise
-    with house.ledger.begin() as session:
+    with house.ledger.read() as session:
         return outbox.departments(session, scope, ("planned", "sending"))
 
 
@@ -97,7 +97,7 @@ def compose(house: House, as_of: date, district: District | None = None) -> Plan
     district, may = district or district_of(house), permit(house, as_of)
     words, templates = load_words(house, district), Templates(house.include_dir / "mail")
     scope = Scope(district.code, may.mode, as_of, may.since)
-    with house.ledger.begin() as session:
+    with house.ledger.read() as session:
         mark = outbox.mark(session, district.code)
         told = outbox.told(session, scope)
         given = Answers(answers.counting(session, district.code, may.mode), as_of)
@@ -142,7 +142,7 @@ def _annual_reports(day: Day, signals: Signals) -> Iterator[Draft]:
     report_year = calendar.reported_year(day.as_of)
     occasion = Occasion(day.as_of, stage, report_year, calendar.window(report_year, table).listing_by)
     matter = f"annual_report/{report_year}"
-    with day.house.ledger.begin() as session:
+    with day.house.ledger.read() as session:
         said = outbox.latest(session, day.scope, ("countdown", "stale"), matter)
     # What waits is planned anew: if it is of an earlier day, its numbers are brought up to date.
     done = {
@@ -289,7 +289,7 @@ def _withheld(day: Day, occasion: Occasion, matter: str, done: set[tuple[str, st
 
 def _advice(day: Day, told: Sequence[tuple[str, str, str, str, str]], signals: Signals) -> Iterator[Draft]:
     """One mail per department whose advice changed since it was last told."""
-    with day.house.ledger.begin() as session:
+    with day.house.ledger.read() as session:
         last = outbox.newest(session, day.scope, "advice")
     if _too_early(day) or not (told or day.house.lake.files("advice")):
         return

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from chengxin.clock import BEIJING
+from chengxin.clock import BEIJING, in_full
 from chengxin.districts import District
 from chengxin.ledger import acts, answers, outbox
 from chengxin.ledger.messages import Message
@@ -59,7 +59,7 @@ def summary(house: House, as_of: date) -> dict[str, int]:
     """The messages that speak for a day, operators' included: `planned` (all of them), and of these `sent`,
     `refused` and `unknown`. What is in none of the last three still waits."""
     district, may = district_of(house), modes.permit(house, as_of)
-    with house.ledger.begin() as session:
+    with house.ledger.read() as session:
         counts = outbox.counts(session, Scope(district.code, may.mode, as_of, as_of))
     planned = sum(counts.values()) - counts["superseded"]
     return {"planned": planned, **{state: counts[state] for state in ("sent", "refused", "unknown")}}
@@ -69,7 +69,7 @@ def _drafts(house: House, district: District, as_of: date, runs: Mapping[str, An
     may, words = modes.permit(house, as_of), load_words(house, district)
     templates = Templates(house.include_dir / "mail")
     today = ground(house, district, as_of)
-    with house.ledger.begin() as session:
+    with house.ledger.read() as session:
         harvests = _last_harvests(
             session.scalars(
                 select(Harvest).where(Harvest.as_of == as_of, Harvest.source.in_(district.sources)).order_by(Harvest.id)
@@ -126,7 +126,7 @@ def _drafts(house: House, district: District, as_of: date, runs: Mapping[str, An
     context = {
         "sender": f"{district.name} · 诚信核查系统",
         "title": "运行日报",
-        "date": f"{as_of.year}年{as_of.month}月{as_of.day}日",
+        "date": in_full(as_of),
         "preview": faults[0] if faults else "一切正常",
         "lead": f"有{len(faults)}项需要处理。" if faults else "各来源、核查和邮件均正常，无需处理。",
         "faults": faults,
@@ -155,23 +155,8 @@ def _faults(
     mode: str,
     later: str,
 ) -> list[str]:
-    """What somebody has to look at: failures of one cause together, each with the sources it hit."""
-    titles = {source.name: source.title for source in today.sources}
-    faults = []
-    by_cause: dict[tuple[str, str], list[str]] = {}
-    for name, harvest in harvests.items():
-        if harvest.state not in ("published", "fetched"):
-            first = (harvest.message or "").strip().splitlines()
-            by_cause.setdefault((harvest.cause or "error", first[0] if first else ""), []).append(titles[name])
-    for (cause, what), names in by_cause.items():
-        label = words.mail.causes.get(cause, cause)
-        faults.append(f"{label}（{len(names)}个来源：{_named(names)}）{('：' + what[:200]) if what else ''}")
-    faults += [
-        f"{titles[name]}：{said}"
-        for name, harvest in harvests.items()
-        if harvest.state == "published"
-        for said in _alarms(harvest.detail.get("alarms", {}))
-    ]
+    """What somebody has to look at."""
+    faults = _of_sources(words, {source.name: source.title for source in today.sources}, harvests)
     if check and (wrong := check.counts.get("scope", {}).get("unexpected")):
         faults.append(f"每周全量核查与增量结果不一致：{wrong}行，已按全量更正；请将核查编号{check.id}报告维护方")
     old = [source for source in today.sources if source.state in ("stale", "missing")]
@@ -184,6 +169,35 @@ def _faults(
         faults.append("年报未报送名单已暂缓发送：所依据的数据或当日核查不可用")
     if check is None:
         faults.append("当日尚无核查结果，邮件以最近一次核查为准")
+    faults += _of_mails(words, district, mails)
+    waiting = sum(mail.state in ("planned", "sending") for mail in mails)
+    if waiting and mode != "rehearsal":
+        faults.append(f"邮件{waiting}封未发出，{later}")
+    return faults
+
+
+def _of_sources(words: Words, titles: Mapping[str, str], harvests: Mapping[str, Harvest]) -> list[str]:
+    """Failures of one cause together, each with the sources it hit; then what published harvests give alarm of."""
+    by_cause: dict[tuple[str, str], list[str]] = {}
+    for name, harvest in harvests.items():
+        if harvest.state not in ("published", "fetched"):
+            first = (harvest.message or "").strip().splitlines()
+            by_cause.setdefault((harvest.cause or "error", first[0] if first else ""), []).append(titles[name])
+    faults = []
+    for (cause, what), names in by_cause.items():
+        label = words.mail.causes.get(cause, cause)
+        faults.append(f"{label}（{len(names)}个来源：{_named(names)}）{('：' + what[:200]) if what else ''}")
+    return faults + [
+        f"{titles[name]}：{said}"
+        for name, harvest in harvests.items()
+        if harvest.state == "published"
+        for said in _alarms(harvest.detail.get("alarms", {}))
+    ]
+
+
+def _of_mails(words: Words, district: District, mails: Sequence[Any]) -> list[str]:
+    """Mails that did not arrive, or of which nobody knows."""
+    faults = []
     for state in ("refused", "unknown"):
         hit = [mail for mail in mails if mail.state == state]
         if hit:
@@ -192,9 +206,6 @@ def _faults(
             ours = "，不会自动重发，查实后用chengxin outbox settle定夺"
             hint = ours if state == "unknown" else f"：{hit[0].last_error}"
             faults.append(f"邮件{label}{len(hit)}封（{_named(boxes)}）{hint}")
-    waiting = sum(mail.state in ("planned", "sending") for mail in mails)
-    if waiting and mode != "rehearsal":
-        faults.append(f"邮件{waiting}封未发出，{later}")
     return faults
 
 

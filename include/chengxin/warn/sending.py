@@ -34,8 +34,7 @@ def send(house: House, as_of: date, department: str | None) -> dict[str, int]:
     """Sends the messages of one department that wait, up to those of a day.
 
     Nothing is sent in rehearsal, nor in production for a day before yesterday; in the district's quiet hours only to
-    operators. Messages whose sender died are marked
-    `unknown` first.
+    operators. Messages whose sender died are marked `unknown` first.
 
     Args:
         house: the house.

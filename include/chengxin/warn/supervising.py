@@ -18,6 +18,7 @@ import pandas as pd
 from sqlalchemy import func, select
 
 from chengxin import engine
+from chengxin.clock import in_full
 from chengxin.districts import District
 from chengxin.ledger import answers, decisions, outbox
 from chengxin.ledger.models import CheckRun
@@ -182,7 +183,7 @@ def _text(
     context = {
         "sender": district.mail.sender_name,
         "title": f"{month}信用记录和信用报告使用情况",
-        "date": f"{as_of.year}年{as_of.month}月{as_of.day}日",
+        "date": in_full(as_of),
         "preview": f"事项{totals['matters']:,}件、核查{totals['checked']:,}户次、缺报告{totals['missing']:,}户次",
         "department": names[code],
         "lead": f"{month}全区共核查{totals['matters']:,}件行政管理事项、{totals['checked']:,}户次，"

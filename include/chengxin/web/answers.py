@@ -27,7 +27,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from chengxin.clock import beijing_date
+from chengxin.clock import beijing_date, in_full, in_short
 from chengxin.errors import ChengxinError
 from chengxin.ledger import answers
 from chengxin.ledger.messages import Message
@@ -110,11 +110,11 @@ def app(house: House) -> FastAPI:
     def show(token: str, fault: str = "", status: int = 200) -> Response:
         named = named_by(token)
         if named is None:
-            return _page("answers_refused.html.j2", 404, {})
-        with house.ledger.begin() as session:
+            return _refused()
+        with house.ledger.read() as session:
             message = addressed(session, named)
             if message is None:
-                return _page("answers_refused.html.j2", 404, {})
+                return _refused()
             given = answers.of_message(session, message.id)
             now = today(session, message)
             latest = latest_snooze(message, now)
@@ -122,13 +122,13 @@ def app(house: House) -> FastAPI:
             "district": district.name,
             "department": district.departments[message.department].name,
             "subject": message.subject,
-            "day": f"{message.as_of.year}年{message.as_of.month}月{message.as_of.day}日",
+            "day": in_full(message.as_of),
             "given": [spelt(each) for each in given],
             "labels": LABELS,
             "fault": fault,
             "today": now.isoformat(),
             "latest": latest.isoformat() if latest >= now else "",
-            "latest_words": f"{latest.month}月{latest.day}日",
+            "latest_words": in_short(latest),
             "longest": MOST_REASON,
         }
         return _page("answers_page.html.j2", status, context)
@@ -136,11 +136,11 @@ def app(house: House) -> FastAPI:
     def take(token: str, form: Mapping[str, str]) -> Response:
         named = named_by(token)
         if named is None:
-            return _page("answers_refused.html.j2", 404, {})
+            return _refused()
         with house.ledger.begin() as session:
             message = addressed(session, named)
             if message is None:
-                return _page("answers_refused.html.j2", 404, {})
+                return _refused()
             asked = _asked(form, today(session, message), message)
             if not isinstance(asked, str):
                 answers.give(session, house.clock(), message, asked.what, reason=asked.reason, until=asked.until)
@@ -157,12 +157,12 @@ def app(house: House) -> FastAPI:
     async def pressed(token: str, request: Request) -> Response:
         form = await _form(request)
         if form is None:
-            return _page("answers_refused.html.j2", 404, {})
+            return _refused()
         return await run_in_threadpool(take, token, form)
 
     @pages.exception_handler(404)
     async def nothing(_request: Request, _error: Exception) -> Response:
-        return _page("answers_refused.html.j2", 404, {})
+        return _refused()
 
     return pages
 
@@ -220,8 +220,13 @@ def _asked(form: Mapping[str, str], today: date, message: Message) -> _Asked | s
         return "暂缓提醒需要选定截止日期。"
     latest = latest_snooze(message, today)
     if not today <= until <= latest:
-        return f"暂缓的截止日期须不早于今天，且不晚于{latest.month}月{latest.day}日。"
+        return f"暂缓的截止日期须不早于今天，且不晚于{in_short(latest)}。"
     return _Asked(what, reason, until)
+
+
+def _refused() -> Response:
+    """The same page whatever is wrong with a link."""
+    return _page("answers_refused.html.j2", 404, {})
 
 
 async def _form(request: Request) -> dict[str, str] | None:

@@ -134,6 +134,11 @@ class Office:
         with self.house.ledger.read() as session:
             return standing.of(session, advice_ids)
 
+    def disputed(self, advice_ids: Iterable[str]) -> set[str]:
+        """Those of some advice to which an objection is open."""
+        with self.house.ledger.read() as session:
+            return objections.disputed(session, advice_ids)
+
     def objections(self, visitor: Visitor) -> list[Objected]:
         """The objections that wait to be settled, of those that a visitor may see; the oldest first."""
         with self.house.ledger.read() as session:

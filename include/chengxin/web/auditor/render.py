@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
 from chengxin import identity
-from chengxin.clock import BEIJING
+from chengxin.clock import BEIJING, in_full
 from chengxin.web.auditor.guard import LANGUAGE_COOKIE, form_token
 from chengxin.web.auditor.office import office
 from chengxin.web.auditor.place import base, inner
@@ -136,7 +136,7 @@ def _number(value: int | float | None) -> str:
 def _day(context: Context, value: date | None) -> str:
     if value is None:
         return "—"
-    return value.isoformat() if context["language"] == "en" else f"{value.year}年{value.month}月{value.day}日"
+    return value.isoformat() if context["language"] == "en" else in_full(value)
 
 
 def _instant(value: datetime | None) -> str:

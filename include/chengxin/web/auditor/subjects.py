@@ -74,13 +74,12 @@ def subject(
         if (on is None or event.observed_on <= on) and (filings or event.fact != "filing_status")
     ]
     units = {each: unit.name for each, unit in here.district.departments.items()}
-    people = here.standing(row.advice_id for row in view.advice)
     context = {
         "subject": view.subject,
         "advice": view.advice,
         "filings": filings,
         "lists": _lists(known),
-        "disputed": {one for one, each in people.items() if each.disputed},
+        "disputed": here.disputed(row.advice_id for row in view.advice),
         "events": [(event, _said(event, code, units)) for event in known[(page - 1) * ROWS : page * ROWS]],
         "number": len(known),
         "cut": view.events.total > len(view.events.rows),
