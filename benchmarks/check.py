@@ -3,7 +3,8 @@
     python benchmarks/check.py [--applicants 1000000] [--subjects 250000] [--repeats 3] [--sample 5000]
 
 All start from the Parquet files of the same lake and end with Parquet files; imports and a first run on a small lake
-are outside the clock, the sides take turns, and medians count. All write zstd at level 1, which is pyarrow's default.
+are outside the clock, the sides take turns, and medians count. All write zstd at level 1, which is pyarrow's default;
+ours and the floor as the lake's files are written (`chengxin.engine.duckdb.WRITTEN`).
 
 - ours: what a check does (`linking.link`, `check.matters`): the state of the day, linking, the whole policy in both
   readings, with reasons, clauses, ends, parameters and the place of every piece of evidence: a file of findings, and

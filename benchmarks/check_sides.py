@@ -51,6 +51,7 @@ def ours(folder: str, out: str, memory_limit: str | None = None) -> Work:
     import pyarrow.parquet as pq
 
     from chengxin import check, linking, policy
+    from chengxin.engine import duckdb as engine
     from chengxin.tables import ADVICE, FINDING
 
     def once(house: Any, target: Path) -> tuple[int, dict[str, Any]]:
@@ -68,8 +69,7 @@ def ours(folder: str, out: str, memory_limit: str | None = None) -> Work:
         spent["judge"] = time.perf_counter() - begun - sum(spent.values())
         for table, rows in ((FINDING, finding), (ADVICE, advice)):
             rows = rows.select(*[column.name for column in table.columns])
-            file = target / f"{table.name}.parquet"
-            connection.to_parquet(rows, file, COMPRESSION="zstd", COMPRESSION_LEVEL=1)
+            engine.copy(connection, rows, target / f"{table.name}.parquet")
         spent["words and write"] = time.perf_counter() - begun - sum(spent.values())
         count = pq.read_metadata(target / "advice.parquet").num_rows
         return count, {"seconds": {stage: round(seconds, 2) for stage, seconds in spent.items()}}
@@ -118,10 +118,13 @@ def pandas(folder: str, out: str) -> Work:
 
 
 def floor(folder: str, out: str, results: str) -> Work:
-    """Reads the columns that a check reads, and writes what it wrote, from memory: no join, no rule."""
+    """Reads the columns that a check reads, and writes what it wrote, as it did, from memory: no join, no rule."""
     import duckdb
     import pyarrow.parquet as pq
 
+    from chengxin.engine.duckdb import WRITTEN
+
+    options = ", ".join(f"{name} {value}" for name, value in WRITTEN.items())
     there = check_facts.house(folder)
     files = {table: there.lake.files(table) for table in READ}
     connection = duckdb.connect()
@@ -137,9 +140,7 @@ def floor(folder: str, out: str, results: str) -> Work:
         spent = {"read": round(time.perf_counter() - begun, 2)}
         Path(out).mkdir(parents=True, exist_ok=True)
         for name in ("finding", "advice"):
-            connection.execute(
-                f"COPY {name} TO '{out}/{name}.parquet' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
-            )
+            connection.execute(f"COPY {name} TO '{out}/{name}.parquet' (FORMAT parquet, {options})")
         spent["write"] = round(time.perf_counter() - begun - spent["read"], 2)
         return connection.table("advice").count("*").fetchall()[0][0], {"seconds": spent}
 
