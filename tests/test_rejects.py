@@ -80,7 +80,7 @@ def test_the_command_prints_counts_and_no_whole_code(
 ) -> None:
     wrong = CODES[7][:-1] + ("A" if CODES[7][-1] != "A" else "B")
     source.run(MONDAY, [entry(1), entry(2, code=wrong)])
-    monkeypatch.setattr("chengxin.settings.House.from_environment", lambda: source.house)
+    monkeypatch.setattr("chengxin.settings.House.from_environment", lambda **_: source.house)
     command(source="entries", as_of=None, rows=5, rule=None)
     said = capsys.readouterr().out
     assert "1 rejected rows" in said
