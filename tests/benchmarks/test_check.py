@@ -28,3 +28,14 @@ def test_pandas_says_the_same_and_a_difference_would_show(tmp_path: Path, monkey
     connection.to_parquet(advice.mutate(guarded=milder), theirs / "other.parquet")
     (theirs / "other.parquet").replace(theirs / "advice.parquet")
     assert check_sides.differences(ours, theirs) == {"advice": {"guarded": 1}}
+
+
+def test_what_the_engine_by_the_row_does_once_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import check as bench
+    from contest import Run
+
+    spent = {"once": 6.0, "each": 3.0, "evaluate": 2.0, "cpu_once": 8.0, "cpu_each": 4.0}
+    run = bench.of_all(Run(9.5, 12.5, 300, 1000, spent), 10_000)
+    assert (run.seconds, run.cpu, run.records) == (36.0, 48.0, 10_000)
+    assert bench.evaluation(Run(9.5, 12.5, 300, 1000, spent), 10_000) == 20.0
