@@ -205,6 +205,8 @@ def _findings(advised: Advised, linked: Linked) -> ibis.Table:
     )  # fmt: skip
     rows = found.inner_join(words, "word").left_join(cited, "evidence_id")
     rows = rows.inner_join(linked.applicants.select("applicant_id", *_OF_APPLICANT), "applicant_id")
+    own = linked.applicants.semi_join(advised.stopped, "applicant_id").select("applicant_id", *_OWN)
+    rows = rows.left_join(own, "applicant_id")
     nothing = engine.canonical(rows, ["evidence_source"]).concat(engine.canonical(rows, ["evidence_key"]))
     text = engine.canonical(rows, ["advice_id"]).concat(rows.said, rows.cites.coalesce(nothing))
     # What stops all rules rests on the applicant's own row, anything else on the fact that it cites.
@@ -220,9 +222,9 @@ def _findings(advised: Advised, linked: Linked) -> ibis.Table:
     )
 
 
-_OF_APPLICANT = (
-    "advice_id", "matter_id", "applicant_no", "own_source", "own_key", "own_seq", "own_sha256", "own_row",
-)  # fmt: skip
+_OF_APPLICANT = ("advice_id", "matter_id", "applicant_no")
+_OWN = ("own_source", "own_key", "own_seq", "own_sha256", "own_row")
+"""Where an applicant's own row stands."""
 
 
 def _advice(advised: ibis.Table, applicants: ibis.Table, rules: Policy, district: District) -> ibis.Table:

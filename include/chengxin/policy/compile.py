@@ -72,8 +72,9 @@ def advise(
     findings = keep("findings", findings)
     words = keep("words", wording.words(findings))
     outcomes = keep("outcomes", compiled.outcomes(applicants, findings))
+    stopped = applicants.filter(applicants.gate.notnull()).select("applicant_id")
     said = words.select("word", "reading", "rule", "clause", "evidence_table")
-    return Advised(wording.findings(findings, words), said, wording.advice(outcomes))
+    return Advised(wording.findings(findings, words), said, stopped, wording.advice(outcomes))
 
 
 @dataclass(frozen=True)

@@ -63,10 +63,12 @@ class Advised:
             PASS has no finding.
         words: one row for each combination that occurs of what a finding says: `word` (its number), `reading, rule,
             clause, evidence_table`. What rests on these alone need be made up once for each, and not for each finding.
+        stopped: `applicant_id` of those whom a gate stopped: all findings about them are the gate's.
         advice: one row per applicant: `applicant_id, as_written, as_written_until, as_written_reasons, guarded,
             guarded_until, guarded_reasons, flags, cites, stale_sources`.
     """
 
     findings: ibis.Table
     words: ibis.Table
+    stopped: ibis.Table
     advice: ibis.Table
