@@ -13,7 +13,7 @@ from sqlalchemy import select
 from chengxin import archive, harvest
 from chengxin.ledger.models import RawObject
 from chengxin.settings import House
-from tests.test_harvest import CODES, ENTRIES, Source, entry
+from tests.dropped import CODES, ENTRIES, Source, entry
 
 DAYS = [date(2026, 6, 1) + timedelta(n) for n in range(8)]
 NOT_KEPT = "is not kept any more"
