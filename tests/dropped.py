@@ -16,17 +16,25 @@ from chengxin.settings import House
 MONDAY = date(2026, 6, 15)
 TUESDAY, WEDNESDAY, SUNDAY = MONDAY + timedelta(1), MONDAY + timedelta(2), MONDAY - timedelta(1)
 
-ENTRIES = """
-name: entries
-title: 名单
+
+def head(name: str, title: str, table: str, mode: str = "full") -> str:
+    """How the contract of a folder of daily JSON files begins, up to its columns."""
+    return f"""
+name: {name}
+title: {title}
 publisher: 测试
 legal_basis: 测试
-table: list_entry
-mode: full
+table: {table}
+mode: {mode}
 schedule: "0 2 * * *"
 max_age: 2d
-read: {connector: files, connection: drop, pattern: "entries_{as_of}.json", format: json}
-columns:
+read: {{connector: files, connection: drop, pattern: "{name}_{{as_of}}.json", format: json}}
+"""
+
+
+ENTRIES = (
+    head("entries", "名单", "list_entry")
+    + """columns:
   code: uscc
   who: {to: subject_name, required: true}
   since: {to: listed_on, as: date}
@@ -43,18 +51,11 @@ drift: {new: warn, missing: stop, retyped: stop}
 keep: 1y
 owner: data-engineering
 """
+)
 
-MATTERS = """
-name: matters_in
-title: 事项
-publisher: 测试
-legal_basis: 测试
-table: matter
-mode: MODE
-schedule: "0 2 * * *"
-max_age: 2d
-read: {connector: files, connection: drop, pattern: "matters_in_{as_of}.json", format: json}
-columns:
+MATTERS = (
+    head("matters_in", "事项", "matter", "MODE")
+    + """columns:
   no: {to: matter_id, required: true}
   kind: {to: type, required: true}
   dept: {to: department, required: true}
@@ -70,6 +71,7 @@ bounds: {rows: {min: 0}}
 keep: 1y
 owner: data-engineering
 """
+)
 
 CODES = identity.complete([f"91370112XXXX{n:05d}" for n in range(40)])
 

@@ -11,7 +11,7 @@ import pytest
 
 from chengxin import check, engine, harvest, linking
 from chengxin.settings import House
-from tests.dropped import ENTRIES, MATTERS, Source, entry, matter, who
+from tests.dropped import ENTRIES, MATTERS, Source, entry, head, matter, who
 from tests.factlake import FactLake, codes, day
 
 DAYS = [date(2026, 6, 15) + timedelta(n) for n in range(4)]
@@ -101,17 +101,9 @@ def test_a_late_list_inside_a_record_does_not_undo_a_later_one(source: Source) -
 
 # A repaired record stays out -----------------------------------------------------------------------------------------
 
-RECORDS = """
-name: NAME
-title: 失信信息
-publisher: 测试
-legal_basis: 测试
-table: credit_record
-mode: full
-schedule: "0 2 * * *"
-max_age: 2d
-read: {connector: files, connection: drop, pattern: "NAME_{as_of}.json", format: json}
-columns:
+RECORDS = (
+    head("NAME", "失信信息", "credit_record")
+    + """columns:
   no: {to: record_no, required: true}
   code: uscc
   on: {to: identified_on, as: date}
@@ -123,6 +115,7 @@ bounds: {rows: {min: 0}}
 keep: 1y
 owner: data-engineering
 """
+)
 (SUBJECT,) = codes(7)
 
 

@@ -9,19 +9,11 @@ import pytest
 
 from chengxin.errors import DriftError
 from chengxin.settings import House
-from tests.dropped import CODES, MONDAY, TUESDAY, Source
+from tests.dropped import CODES, MONDAY, TUESDAY, Source, head
 
-PENALTIES = """
-name: penalties
-title: 行政处罚
-publisher: 测试
-legal_basis: 测试
-table: credit_record
-mode: full
-schedule: "0 2 * * *"
-max_age: 2d
-read: {connector: files, connection: drop, pattern: "penalties_{as_of}.json", format: json}
-columns:
+PENALTIES = (
+    head("penalties", "行政处罚", "credit_record")
+    + """columns:
   CF_WSH: {to: record_no, required: true}
   CF_XDR_MC: {to: subject_name, required: true}
   CF_XDR_SHXYM: uscc
@@ -35,6 +27,7 @@ bounds: {rows: {min: 0}}
 keep: 1y
 owner: data-engineering
 """
+)
 
 
 @pytest.fixture
@@ -81,17 +74,9 @@ def test_headings_repeated_as_a_row_are_found_in_either_generation(source: Sourc
     assert source.detail(outcome)["rejected"] == {"record.heading": 1}
 
 
-REPORTS = """
-name: reports
-title: 年报
-publisher: 测试
-legal_basis: 测试
-table: annual_report
-mode: full
-schedule: "0 2 * * *"
-max_age: 2d
-read: {connector: files, connection: drop, pattern: "reports_{as_of}.json", format: json}
-columns:
+REPORTS = (
+    head("reports", "年报", "annual_report")
+    + """columns:
   UNISCID: {to: uscc, required: true}
   ANCHEYEAR: {to: report_year, required: true}
   ANCHEDATE: {to: submitted_at, required: true}
@@ -105,6 +90,7 @@ bounds: {rows: {min: 0}}
 keep: 1y
 owner: data-engineering
 """
+)
 
 
 def test_short_codes_units_and_shapes_of_the_registry(source: Source) -> None:

@@ -10,19 +10,11 @@ import pytest
 from chengxin import rejects
 from chengxin.settings import House
 from chengxin.source_cli import rejected as command
-from tests.dropped import CODES, MONDAY, TUESDAY, Source, entry
+from tests.dropped import CODES, MONDAY, TUESDAY, Source, entry, head
 
-REPORTS = """
-name: reports
-title: 年报
-publisher: 测试
-legal_basis: 测试
-table: annual_report
-mode: full
-schedule: "0 2 * * *"
-max_age: 2d
-read: {connector: files, connection: drop, pattern: "reports_{as_of}.json", format: json}
-columns:
+REPORTS = (
+    head("reports", "年报", "annual_report")
+    + """columns:
   code: {to: uscc, required: true}
   year: {to: report_year, required: true}
   at: {to: submitted_at, required: true}
@@ -33,6 +25,7 @@ bounds: {rows: {min: 0}}
 keep: 1y
 owner: data-engineering
 """
+)
 
 
 @pytest.fixture
