@@ -18,6 +18,7 @@ import ibis
 from sqlalchemy import func, select
 
 from chengxin import calendar, carry, conclusions, contracts, districts, engine, freshness, linking, policy, rulebook
+from chengxin.collector import keeping_all
 from chengxin.conclusions import Changes
 from chengxin.districts import District
 from chengxin.engine import Connection
@@ -184,6 +185,7 @@ def judge(
     )
 
 
+@keeping_all()
 def matters(
     connection: Connection, rules: Policy, district: District, linked: Linked, stale: Mapping[str, Stale]
 ) -> tuple[ibis.Table, ibis.Table]:

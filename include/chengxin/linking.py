@@ -21,6 +21,7 @@ import ibis
 from sqlalchemy import func, select
 
 from chengxin import engine, identity, linked_facts
+from chengxin.collector import keeping_all
 from chengxin.districts import District
 from chengxin.engine import Connection
 from chengxin.ledger.models import Commit
@@ -126,6 +127,7 @@ def views(
     }
 
 
+@keeping_all()
 def link(
     house: House,
     connection: Connection,

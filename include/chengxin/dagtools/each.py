@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from typing import Any
 
 from airflow.sdk import DAG
 
+from chengxin.collector import keeping_all
 from chengxin.dagtools.common import HOUSE
 from chengxin.dagtools.homes import Home, homes
-
-
-@contextmanager
-def keeping_all() -> Iterator[None]:
-    """While DAGs are made nothing is thrown away: looking for it time and again is a fifth of a big house's reading."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def for_home(home: Home, **arguments: Any) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from typing import Any
 from airflow.sdk import DAG, XComArg, get_current_context, task
 
 from chengxin import contracts, districts, settings
+from chengxin.collector import keeping_all
 from chengxin.contracts import Contract
 from chengxin.dagtools.common import schedule
 from chengxin.dagtools.days import as_of
-from chengxin.dagtools.each import for_home, keeping_all
+from chengxin.dagtools.each import for_home
 from chengxin.dagtools.homes import Home
 from chengxin.errors import ChengxinError, ConfigError
 from chengxin.reads import Partitions

@@ -19,6 +19,8 @@ from ibis.backends.duckdb import Backend
 from ibis.expr import operations
 from ibis.util import gen_name
 
+from chengxin.collector import keeping_all
+
 ROW_GROUP = 30_720
 """Rows of one row group of a file of the lake: what a thread that writes holds in memory."""
 WRITTEN = {"COMPRESSION": "zstd", "COMPRESSION_LEVEL": 1, "ROW_GROUP_SIZE": ROW_GROUP, "DICTIONARY_SIZE_LIMIT": 2000}
@@ -59,6 +61,11 @@ class DuckDB(Backend):
     @con.setter
     def con(self, raw: Any) -> None:
         self._raw = raw
+
+    @keeping_all()
+    def compile(self, *arguments: Any, **options: Any) -> Any:
+        """As ibis's own."""
+        return super().compile(*arguments, **options)
 
     def later(self, work: Callable[[], object]) -> None:
         """Does something on the connection after all that was queued before, and does not wait for it."""
@@ -104,6 +111,7 @@ def read(connection: DuckDB, files: Sequence[str], schema: pa.Schema) -> ibis.Ta
     return connection.read_parquet(files, union_by_name=True)
 
 
+@keeping_all()
 def keep(connection: DuckDB, name: str, rows: ibis.Table) -> ibis.Table:
     """See `chengxin.engine.keep`."""
     schema = rows.schema()
