@@ -183,6 +183,7 @@ def test_random_histories(house: House, seed: int) -> None:
     tell(house, seed, 12)
 
 
+@pytest.mark.services
 def test_what_passes_with_the_day_alone(house: House) -> None:
     """No new fact at all, and each of these changes an answer on its own day."""
     lake = begin(house)

@@ -61,7 +61,7 @@ ORDERS = [("incremental", 0), *((mode, seed) for mode in ("full", "incremental")
 
 
 @pytest.mark.parametrize(
-    ("mode", "seed"), [pytest.param(*one, marks=[pytest.mark.long] if one[1] else []) for one in ORDERS]
+    ("mode", "seed"), [pytest.param(*one, marks=pytest.mark.long if one[1] else pytest.mark.services) for one in ORDERS]
 )
 def test_days_in_any_order_read_as_they_were_told_and_as_they_were_known(source: Source, mode: str, seed: int) -> None:
     chance = random.Random(seed)

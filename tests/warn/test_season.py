@@ -311,6 +311,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
         yield Played(catcher, run(house, catcher, days, 150, eves), eves)
 
 
+@pytest.mark.services
 def test_the_last_weeks(played: Played) -> None:
     for start in ("【今日24时截止】", "【数据异常】", "【逾期提醒】", "【信用核查】"):
         assert any(subject.startswith(start) for subject in played.subjects), start
@@ -347,6 +348,7 @@ FAULTS: dict[str, tuple[date, str, tuple[tuple[str, str], ...]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_expectation_sees_a_fault(played: Played, tmp_path: Path, fault: str) -> None:
     """A house whose files say something else than the notice and the district: no such day passes."""
@@ -355,6 +357,7 @@ def test_the_expectation_sees_a_fault(played: Played, tmp_path: Path, fault: str
         played.eves[day].again(played.catcher, include=_faulty(tmp_path, file, *changes))
 
 
+@pytest.mark.services
 def test_the_expectation_sees_a_filing_that_was_lost(played: Played) -> None:
     eve = played.eves[date(YEAR, 6, 15)]
     eve.again(played.catcher)
