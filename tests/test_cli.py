@@ -4,29 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from chengxin.cli import app
 from chengxin.sandbox.services import Sandbox
+from tests.called import Call, caller
 
 DAY = "2026-06-15"
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Done]
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +33,7 @@ def chengxin(
     for name, value in (settings | connections).items():
         monkeypatch.setenv(name, value)
 
-    def call(*arguments: str) -> Done:
-        with pytest.raises(SystemExit) as ended:
-            app(list(arguments))
-        captured = capsys.readouterr()
-        return Done(int(ended.value.code or 0), captured.out, captured.err)
-
-    return call
+    return caller(capsys)
 
 
 def test_the_stages_by_hand(chengxin: Call, tmp_path: Path) -> None:

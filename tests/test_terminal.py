@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,22 +10,11 @@ import pytest
 from chengxin.cli import app
 from chengxin.ledger import acts
 from chengxin.settings import House
+from tests.called import Call, caller
 from tests.conftest import NOW
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST, SECOND = "370112", "990101"
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Done]
 
 
 @pytest.fixture
@@ -44,13 +31,7 @@ def chengxin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     monkeypatch.setenv("CHENGXIN_INCLUDE", str(include))
     monkeypatch.setenv("CHENGXIN_VAR", str(tmp_path / "var"))
 
-    def call(*arguments: str) -> Done:
-        with pytest.raises(SystemExit) as ended:
-            app(list(arguments))
-        captured = capsys.readouterr()
-        return Done(int(ended.value.code or 0), captured.out, captured.err)
-
-    return call
+    return caller(capsys)
 
 
 def test_one_of_several_districts_is_named(chengxin: Call) -> None:

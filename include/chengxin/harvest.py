@@ -24,7 +24,7 @@ from chengxin import connectors, contracts, suppression
 from chengxin.connectors import feedback, files_feedback
 from chengxin.contracts import Contract
 from chengxin.errors import BoundError, ChengxinError, DriftError, SumError
-from chengxin.judging import Early, Judging, chunks
+from chengxin.judging import Early, Judging
 from chengxin.ledger.models import Commit, Harvest, RawObject
 from chengxin.settings import House
 
@@ -97,8 +97,7 @@ def _fetch(house: House, contract: Contract, as_of: date, early: Early | None = 
             fail(house, harvest_id, error)
             raise
         with house.ledger.begin() as session:
-            fetched(session, house, harvest_id)
-        _note(house, harvest_id, {}, {"seconds": {"fetch": round(time.perf_counter() - begun, 3)}})
+            fetched(session, house, harvest_id, time.perf_counter() - begun)
     return harvest_id
 
 
@@ -118,11 +117,12 @@ def open_harvest(session: Session, house: House, contract: Contract, as_of: date
     return harvest
 
 
-def fetched(session: Session, house: House, harvest_id: int) -> None:
-    """Notes that a harvest was fetched to its end."""
+def fetched(session: Session, house: House, harvest_id: int, seconds: float | None = None) -> None:
+    """Notes that a harvest was fetched to its end, and how long the last try took, where one alone fetched it."""
     harvest = session.get_one(Harvest, harvest_id)
     harvest.state, harvest.cause, harvest.message, harvest.finished_at = "fetched", None, None, None
-    harvest.detail = {**harvest.detail, "fetched": house.clock().isoformat()}
+    spent = {} if seconds is None else {"seconds": {"fetch": round(seconds, 3)}}
+    harvest.detail = {**harvest.detail, "fetched": house.clock().isoformat(), **spent}
 
 
 def publish(house: House, harvest_id: int) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def _prepare(house: House, contract: Contract, harvest_id: int, early: Early | N
     try:
         judging.stage(unread)
         if contract.mode == "incremental":
-            late.stage(house, contract, as_of, judging.rules, judging.folder, judging.engine.con, chunks)
+            late.stage(house, contract, as_of, judging.rules, judging.folder, judging.engine.con)
         if files_feedback.wanted(contract):
             files_feedback.keep(house, contract, harvest_id, raw, judging.folder, judging.engine.con)
         # Great Expectations takes half a second and more, in which the lake can be compared and written.

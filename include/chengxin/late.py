@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from itertools import groupby
 from pathlib import Path
@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import select
 
-from chengxin import __version__
+from chengxin import __version__, judging
 from chengxin.contracts import Contract
 from chengxin.desk.refresh import key
 from chengxin.errors import ArchiveError
@@ -38,7 +38,7 @@ from chengxin.quality.gate import Gate
 from chengxin.quality.judge import Judged
 from chengxin.quality.rules import Rules
 from chengxin.settings import House
-from chengxin.staging import Staging, Tally, quoted
+from chengxin.staging import Staging, quoted
 from chengxin.tables import REJECTED
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,6 @@ logger = logging.getLogger(__name__)
 FOLDER = "later"
 NOTES = "said"
 """In `<var>/staging`: source → harvest → what it spoke of."""
-Chunks = Callable[[House, Contract, list[RawObject], Tally], Iterator[Any]]
 Keys: TypeAlias = npt.NDArray[np.uint64]
 """Fingerprints of natural keys, sorted, each once."""
 
@@ -61,9 +60,7 @@ class _Judged(Gate):
         """Takes the rows as they are."""
 
 
-def stage(
-    house: House, contract: Contract, as_of: date, rules: Rules, folder: Path, connection: Any, chunks: Chunks
-) -> None:
+def stage(house: House, contract: Contract, as_of: date, rules: Rules, folder: Path, connection: Any) -> None:
     """Stages what published harvests of later days brought, as far as it can matter.
 
     Each goes to a folder of its own, `<folder>/later/<number>_<day>`, numbered by day, then harvest. A harvest whose
@@ -76,7 +73,6 @@ def stage(
         rules: the rules of all tables.
         folder: where the late harvest itself is staged, to its end.
         connection: DuckDB, with insertion order kept.
-        chunks: reads raw objects as chunks of records.
     """
     with house.ledger.begin() as session:
         query = select(Harvest.as_of, Harvest.id).where(
@@ -96,7 +92,7 @@ def stage(
             if notes.by_key and known is not None and not _shared(known, wanted):
                 continue
             own = folder / FOLDER / f"{number:06d}_{day}"
-            if _staged(house, contract, day, harvest_id, rules, own, connection, chunks):
+            if _staged(house, contract, day, harvest_id, rules, own, connection):
                 known = notes.of(own)
                 notes.write(harvest_id, known)
                 accepted.append(notes.of(own, held=False))
@@ -113,7 +109,6 @@ def _staged(
     rules: Rules,
     own: Path,
     connection: Any,
-    chunks: Chunks,
 ) -> bool:
     """Stages one harvest again; whether its raw files are still kept."""
     with house.ledger.begin() as session:
@@ -122,7 +117,7 @@ def _staged(
         session.expunge_all()
     staging = Staging(contract, day, rules, _Judged(), own, connection)
     try:
-        for records in chunks(house, contract, raw, staging.tally):
+        for records in judging.chunks(house, contract, raw, staging.tally):
             staging.take(staging.prepare(records))
     except ArchiveError as error:
         logger.warning("%s: what was said for %s is not kept any more (%s)", contract.name, day, error.what)

@@ -64,9 +64,9 @@ def failed_run(dag_id: str = "harvest__matters") -> dict[str, Any]:
     }
 
 
-def test_operators_are_told_what_where_and_why(catcher: Catcher) -> None:
-    place = House.from_environment()
-    with place.ledger.begin() as session:
+def failed_harvest(house: House, message: str) -> None:
+    """A harvest of the day that failed, in the ledger."""
+    with house.ledger.begin() as session:
         session.add(
             Harvest(
                 source="matters",
@@ -74,9 +74,13 @@ def test_operators_are_told_what_where_and_why(catcher: Catcher) -> None:
                 state="failed",
                 contract_sha256="0" * 64,
                 started_at=system_clock(),
-                message="the source does not answer\n  to do: ask its owner",
+                message=message,
             )
         )
+
+
+def test_operators_are_told_what_where_and_why(catcher: Catcher) -> None:
+    failed_harvest(House.from_environment(), "the source does not answer\n  to do: ask its owner")
     tell_operators(failed_run())
     mail = message_from_bytes(catcher.envelopes[0].content, policy=policy.default)
     text = mail.get_content()
@@ -101,17 +105,7 @@ def test_of_several_districts_the_own_operators_are_told(
     shutil.copytree(ROOT / "tests/districts/include/districts", include / "districts", dirs_exist_ok=True)
     monkeypatch.setenv("CHENGXIN_INCLUDE", str(include))
     monkeypatch.setenv("CHENGXIN_DISTRICT", "370112,990101")
-    with House.from_environment(district="990101").ledger.begin() as session:
-        session.add(
-            Harvest(
-                source="matters",
-                as_of=date(2026, 6, 15),
-                state="failed",
-                contract_sha256="0" * 64,
-                started_at=system_clock(),
-                message="the second district's portal does not answer",
-            )
-        )
+    failed_harvest(House.from_environment(district="990101"), "the second district's portal does not answer")
     tell_operators(failed_run("harvest__990101__matters"))
     (envelope,) = catcher.envelopes
     mail = message_from_bytes(envelope.content, policy=policy.default)

@@ -1,7 +1,7 @@
 """What every task imports, imported once: a task is a fork of its executor's worker processes.
 
 A task's own process would pay for pandas, Great Expectations, PyIceberg, ibis anew each time: some four seconds of a
-processor, twice a source and day. Under the LocalExecutor the scheduler imports them before it forks its workers (a
+processor, for each source and day. Under the LocalExecutor the scheduler imports them before it forks its workers (a
 listener, `on_starting`), under Celery each worker does (`chengxin.dagtools.celery_options`), and their children share
 the pages. Third-party modules only: a change of this library takes effect with the next task, as before.
 
