@@ -84,7 +84,7 @@ def _kill_at(patch: pytest.MonkeyPatch, house: House, instant: str) -> None:
         case "copied":
             after(Publication, "write")
         case "planned":
-            after(harvest, "_note", 2)
+            after(harvest, "_note")
         case "first commit":
             after(Lake, "commit")
         case "committed":
