@@ -6,7 +6,7 @@ Who cannot have changed since the last check is not judged again; once a week al
 Then brings the desk (what the pages show) up to date; mails do not wait for it.
 
 ## Who reads the result
-`warn_departments` (started by the asset `lake://advice`), the auditor's pages, `chengxin explain`.
+The mails to departments (their DAG is started by this one's asset), the auditor's pages, `chengxin explain`.
 
 ## Kind
 *now*. It runs by the clock, not when all sources are in: a dead source must not silence the others. How old each

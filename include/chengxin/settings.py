@@ -68,7 +68,7 @@ class House:
     include: Path | None = field(default=None)
     """Folder with `sources/`, `policy/`, `districts/`, `mail/`; None: `<root>/include`."""
     among_others: bool = False
-    """Whether the installation carries other districts beside this one: its pages then lie under its code."""
+    """Whether the installation carries other districts beside this one: DAGs and pages then bear its code."""
 
     @classmethod
     def from_environment(
@@ -206,9 +206,29 @@ class House:
         spill.mkdir(parents=True, exist_ok=True)
         return spill
 
+    def dag_id(self, kind: str, source: str = "") -> str:
+        """The id of a DAG of this district, as Airflow has it: for whoever is told to look at it."""
+        return dag_id(kind, self.district if self.among_others else "", source)
+
+    @property
+    def command(self) -> str:
+        """The command line for this district: for whoever is told to type one."""
+        return f"chengxin --district {self.district}" if self.among_others else "chengxin"
+
     def at(self, clock: Clock) -> House:
         """The same house under another clock."""
         return replace(self, clock=clock)
+
+
+def dag_id(kind: str, district: str = "", source: str = "") -> str:
+    """The id of a DAG.
+
+    Args:
+        kind: what it does: `check_matters`, `harvest`.
+        district: for whom, by code; empty: for the installation's only one.
+        source: what it harvests; empty: nothing.
+    """
+    return "__".join(filter(None, (kind, district, source)))
 
 
 def include_folder(environ: Mapping[str, str] = os.environ) -> Path:

@@ -134,6 +134,19 @@ class TestApproval:
             assert warn.approval_needed(planned, DAY)
             assert len(catcher.accepted) == 1
 
+    @pytest.mark.parametrize(
+        ("others", "dag", "command"),
+        [(False, "warn_departments", "chengxin"), (True, "warn_departments__370112", "chengxin --district 370112")],
+    )
+    def test_what_to_open_and_type_is_named_for_the_district(
+        self, planned: House, catcher: Catcher, monkeypatch: pytest.MonkeyPatch, others: bool, dag: str, command: str
+    ) -> None:
+        _with(monkeypatch, planned, approval_threshold=2)
+        assert warn.approval_needed(replace(planned, among_others=others), DAY)
+        said = body(catcher.mails()[-1])
+        assert f"打开{dag}的approve任务" in said
+        assert f" {command} warn --dry-run" in said
+
     def test_nothing_to_approve_where_nothing_is_sent(
         self, planned: House, catcher: Catcher, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -34,6 +34,12 @@ def test_a_day_that_never_began_is_told_once(office: House, scene: Scene, catche
     assert warn.watch(office, DAY)["sent"] == 0
 
 
+@pytest.mark.parametrize(("others", "named"), [(False, "补跑 check_matters；"), (True, "补跑 check_matters__370112；")])
+def test_the_check_is_named_as_airflow_has_it(office: House, catcher: Catcher, others: bool, named: str) -> None:
+    warn.watch(replace(office, among_others=others), DAY)
+    assert named in body(catcher.mails()[-1])
+
+
 @pytest.mark.parametrize(("state", "word"), [("planned", "待发"), ("refused", "被拒"), ("unknown", "结果不明")])
 def test_a_report_that_did_not_go_out(office: House, scene: Scene, catcher: Catcher, state: str, word: str) -> None:
     scene.ready()

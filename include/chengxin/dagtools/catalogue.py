@@ -50,7 +50,12 @@ def load(folder: Path) -> dict[str, DAG]:
 def text(dags: Mapping[str, DAG]) -> str:
     """The text of `docs/DAGS.md`."""
     generic = DOC.format(
-        name="<source>", title="one source", publisher="its publisher", legal_basis="in it", tables="its fact tables"
+        name="<source>",
+        title="one source",
+        publisher="its publisher",
+        legal_basis="in it",
+        tables="its fact tables",
+        check="check_matters",
     )
     pages = {"harvest__&lt;source&gt;": generic}
     pages |= {dag.dag_id: dag.doc_md or "" for dag in dags.values() if not dag.dag_id.startswith("harvest__")}

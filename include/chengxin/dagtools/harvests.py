@@ -35,7 +35,7 @@ Harvests **{title}** (`{name}`, {publisher}): fetches it into the raw archive, v
 or changed to {tables}. Contract: `include/sources/{name}.yml`. Legal ground: {legal_basis}.
 
 ## Who reads the result
-`check_matters`, from the lake. Rejected rows: table `rejected`, and the data docs named in the task's log.
+`{check}`, from the lake. Rejected rows: table `rejected`, and the data docs named in the task's log.
 
 ## Kind
 *now*: it asks the source for its state at the run, and files it under `as_of`.
@@ -143,6 +143,7 @@ def harvest_dag(contract: Contract, home: Home) -> DAG:
             publisher=contract.publisher,
             legal_basis=contract.legal_basis,
             tables=", ".join(f"`{table}`" for table in contract.tables),
+            check=home.dag_id("check_matters"),
         ),
         **for_home(
             home,

@@ -45,7 +45,7 @@ class Home:
 
     def dag_id(self, kind: str, source: str = "") -> str:
         """The id of a DAG: what it does, for whom, and from which source."""
-        return "__".join(filter(None, (kind, self.district, source)))
+        return settings.dag_id(kind, self.district, source)
 
     @property
     def tags(self) -> list[str]:

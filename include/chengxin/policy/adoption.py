@@ -102,7 +102,10 @@ def missing(house: House, session: Session, version: str) -> str | None:
     """
     if house.mode != "production" or of(session, version) is not None:
         return None
-    return f"政策文件未经采纳登记（版本 {version[:12]}）：请核对文件的改动，确认后由负责人登记：chengxin policy adopt"
+    return (
+        f"政策文件未经采纳登记（版本 {version[:12]}）：请核对文件的改动，"
+        f"确认后由负责人登记：{house.command} policy adopt"
+    )
 
 
 def signature(district: District, login: str) -> str:

@@ -39,8 +39,8 @@ def needed(house: House, as_of: date) -> bool:
         "preview": f"{waiting:,}封邮件待批准",
         "lead": f"本次将向{len(departments):,}个单位发出{waiting:,}封邮件，超过区里设定的{most:,}封：",
         "faults": ["未经批准，一封也不会发出"],
-        "todo": "请在Airflow中打开warn_departments的approve任务，核对后批准或者拒绝。"
-        "内容可先用 chengxin warn --dry-run 查看；拒绝的，下次运行会再问。",
+        "todo": f"请在Airflow中打开{house.dag_id('warn_departments')}的approve任务，核对后批准或者拒绝。"
+        f"内容可先用 {house.command} warn --dry-run 查看；拒绝的，下次运行会再问。",
         "foot": ["本信只发运维人员。"],
     }
     text = Templates(house.include_dir / "mail").text(

@@ -42,7 +42,8 @@ def watch(house: House, as_of: date) -> dict[str, int]:
         "preview": faults[0],
         "lead": "到巡查时，今日的运行有缺：",
         "faults": faults,
-        "todo": "请查看调度器和各任务是否在运行，补跑 check_matters；它完成后邮件和日报随之发出，已发的不会重发。",
+        "todo": f"请查看调度器和各任务是否在运行，补跑 {house.dag_id('check_matters')}；"
+        "它完成后邮件和日报随之发出，已发的不会重发。",
         "foot": ["本信只发运维人员，由独立的巡查任务发出，不依赖当日核查和邮件任务。"],
     }
     text = Templates(house.include_dir / "mail").text(

@@ -107,7 +107,7 @@ def _drafts(house: House, district: District, as_of: date, runs: Mapping[str, An
     by_state = Counter(str(mail.state) for mail in mails)
     later = "静默时段过后由下次运行发出" if modes.quiet(house, district, may) else "待下次重试"
     faults = [
-        *_faults(words, district, today, harvests, check, mails, may.mode, later),
+        *_faults(house, words, district, today, harvests, check, mails, may.mode, later),
         *_returned(district, returned),
         *_unrouted(district, mails),
         *given_back,
@@ -146,6 +146,7 @@ def _last_harvests(harvests: Sequence[Harvest]) -> dict[str, Harvest]:
 
 
 def _faults(
+    house: House,
     words: Words,
     district: District,
     today: Ground,
@@ -169,7 +170,7 @@ def _faults(
         faults.append("年报未报送名单已暂缓发送：所依据的数据或当日核查不可用")
     if check is None:
         faults.append("当日尚无核查结果，邮件以最近一次核查为准")
-    faults += _of_mails(words, district, mails)
+    faults += _of_mails(house, words, district, mails)
     waiting = sum(mail.state in ("planned", "sending") for mail in mails)
     if waiting and mode != "rehearsal":
         faults.append(f"邮件{waiting}封未发出，{later}")
@@ -195,7 +196,7 @@ def _of_sources(words: Words, titles: Mapping[str, str], harvests: Mapping[str, 
     ]
 
 
-def _of_mails(words: Words, district: District, mails: Sequence[Any]) -> list[str]:
+def _of_mails(house: House, words: Words, district: District, mails: Sequence[Any]) -> list[str]:
     """Mails that did not arrive, or of which nobody knows."""
     faults = []
     for state in ("refused", "unknown"):
@@ -203,7 +204,7 @@ def _of_mails(words: Words, district: District, mails: Sequence[Any]) -> list[st
         if hit:
             boxes = sorted({district.departments[mail.department].name for mail in hit})
             label = words.mail.message_states[state]
-            ours = "，不会自动重发，查实后用chengxin outbox settle定夺"
+            ours = f"，不会自动重发，查实后用{house.command} outbox settle定夺"
             hint = ours if state == "unknown" else f"：{hit[0].last_error}"
             faults.append(f"邮件{label}{len(hit)}封（{_named(boxes)}）{hint}")
     return faults
