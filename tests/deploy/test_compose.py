@@ -13,6 +13,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from chengxin import databases
+
 from . import composefile
 from .composefile import ROOT, MissingVariableError, interpolate
 
@@ -157,6 +159,24 @@ def test_the_example_names_every_variable_and_no_other() -> None:
     named = set(re.findall(r"^#?([A-Z_]+)=", EXAMPLE, re.MULTILINE))
     handed_on = {name for service in SERVICES for name, value in environment(service).items() if value is None}
     assert named == variables(text) | handed_on
+
+
+@pytest.mark.parametrize("more", [{}, {"API_WORKERS": "4", "PARALLELISM": "32", "MAX_CONNECTIONS": "700"}])
+def test_postgresql_has_a_connection_for_whoever_wants_one(more: dict[str, str]) -> None:
+    """The sum of docs/operating.md, from the pools' own sizes."""
+    given = {found["name"]: "x" for found in composefile.VARIABLE.finditer(composefile.FILE.read_text("utf-8"))}
+    given = {name: value for name, value in given.items() if name and name not in ("API_WORKERS", "PARALLELISM")}
+    given.pop("MAX_CONNECTIONS")
+    services = interpolate(FILE, given | more)["services"]
+    told = services["api-server"]["environment"]
+    assert not {name for name in told if "SQL_ALCHEMY_POOL" in name or "SQL_ALCHEMY_MAX_OVERFLOW" in name}
+    airflow = 5 + 10
+    pages = int(told["AIRFLOW__API__WORKERS"]) * (2 * databases.AT_ONCE + 1 + 2 * airflow)
+    tasks = int(told["AIRFLOW__CORE__PARALLELISM"]) * 5
+    (most,) = re.findall(r"max_connections=(\d+)", " ".join(services["postgres"]["command"]))
+    assert pages + tasks + 4 * airflow <= int(most)
+    page = (ROOT / "docs/operating.md").read_text("utf-8")
+    assert more or f"= {pages + tasks + 4 * airflow} as it stands, of `MAX_CONNECTIONS` ({most})" in page
 
 
 def test_what_must_be_given_is_asked_for() -> None:

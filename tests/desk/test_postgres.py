@@ -83,7 +83,10 @@ def test_readers_see_one_state_while_it_is_refreshed_and_made_anew(there: House)
     def look() -> None:
         seen = 0
         names = select(tables.subject.c.name).distinct()
-        while not done.is_set():
+        last = False
+        while not last:
+            # One look after all is done: the newest state is seen however the threads were scheduled.
+            last = done.is_set()
             with there.desk.read() as connection:
                 reach = read.state(connection).seq
                 (first,) = connection.execute(names).scalars()

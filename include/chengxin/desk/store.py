@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, select, text
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from chengxin import databases
 from chengxin.desk import tables
 from chengxin.desk.rows import State
 
@@ -52,9 +53,9 @@ class Desk:
                 Path(url.database).parent.mkdir(parents=True, exist_ok=True)
             engine = create_engine(url, connect_args={"timeout": WAIT}, pool_size=1)
             event.listen(engine, "connect", _sqlite_writes)
-            event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+            event.listen(engine, "begin", databases.begin_immediate)
         else:
-            engine = create_engine(url, pool_pre_ping=True)
+            engine = databases.postgres(self.url)
         with engine.connect() as connection:
             current = _definitions_of(connection) == definitions()
         if not current:
@@ -69,17 +70,12 @@ class Desk:
         """The engine of the pages: it cannot write."""
         dialect = self.writer.dialect.name
         if dialect != "sqlite":
-            return create_engine(
-                self.url,
-                pool_pre_ping=True,
-                pool_size=20,
-                max_overflow=20,
-                isolation_level="REPEATABLE READ",
-                connect_args={"options": _POSTGRES_READS},
+            return databases.postgres(
+                self.url, isolation_level="REPEATABLE READ", connect_args={"options": _POSTGRES_READS}
             )
         engine = create_engine(self.url, connect_args={"timeout": 60}, pool_size=20, max_overflow=20)
         event.listen(engine, "connect", _sqlite_reads)
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+        event.listen(engine, "begin", databases.begin)
         return engine
 
     @contextmanager

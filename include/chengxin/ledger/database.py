@@ -14,6 +14,8 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.orm import Session
 
+from chengxin import databases
+
 
 class Ledger:
     """One ledger.
@@ -34,9 +36,9 @@ class Ledger:
                 Path(url.database).parent.mkdir(parents=True, exist_ok=True)
             engine = create_engine(url, connect_args={"timeout": 60})
             event.listen(engine, "connect", _sqlite_pragmas)
-            event.listen(engine, "begin", _sqlite_begin)
+            event.listen(engine, "begin", databases.begin_immediate)
         else:
-            engine = create_engine(url, pool_pre_ping=True)
+            engine = databases.postgres(self.url)
         from chengxin.ledger.migrate import upgrade
 
         upgrade(engine)
@@ -47,9 +49,9 @@ class Ledger:
         """For those who only look: on SQLite they never wait for a writer, and cannot write."""
         if self.engine.dialect.name != "sqlite":
             return self.engine
-        reader = create_engine(make_url(self.url), connect_args={"timeout": 60}, pool_size=20)
+        reader = create_engine(make_url(self.url), connect_args={"timeout": 60}, pool_size=20, max_overflow=20)
         event.listen(reader, "connect", _sqlite_reads_only)
-        event.listen(reader, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+        event.listen(reader, "begin", databases.begin)
         return reader
 
     @contextmanager
@@ -97,8 +99,3 @@ def _sqlite_pragmas(connection: Any, _record: Any) -> None:
 def _sqlite_reads_only(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA query_only=ON")
-
-
-def _sqlite_begin(connection: Any) -> None:
-    # IMMEDIATE takes the write lock at once, so two writers queue up; a deferred one would fail on upgrade.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
