@@ -38,6 +38,8 @@ from tests.talker import Talker
 MONDAY, TUESDAY, WEDNESDAY = date(2026, 6, 15), date(2026, 6, 16), date(2026, 6, 17)
 PAGE = 20
 """Records a page or batch: small, so that a fetch has many places to be killed at."""
+TRIES = 20
+"""Runs for each kill at most: a kill by the clock, or at a step that a shorter run never gets to, strikes nothing."""
 RUN_OF_ITS_OWN = {"seq", "evidence_seq"}
 """Columns that number commits, which a killed check uses up: no part of what was seen or concluded."""
 
@@ -104,28 +106,37 @@ class Chaos:
         return calm["value"]
 
     def _shake(self, stage: Stage, kills: int, calm: dict[str, Any]) -> None:
-        before, killed, tries = self._asked(stage), 0, 0
-        while killed < kills and tries < 5 * kills:
+        before, killed, tries, whole = self._asked(stage), 0, 0, calm
+        while killed < kills:
+            assert tries < TRIES * kills, f"{stage}: {killed} of {kills} kills struck in {tries} tries"
             tries += 1
-            if self.worker.run(self.shaken, stage, self._moment(calm))["outcome"] == "killed":
+            answer = self.worker.run(self.shaken, stage, self._moment(whole))
+            if answer["outcome"] == "killed":
                 killed += 1
                 self.struck[f"{stage.kind} {self._state(stage)}".strip()] += 1
+            else:
+                # It ended before the kill. Run once more it may have much less to do: so long is it from now on.
+                whole = answer
         assert self.worker.run(self.shaken, stage)["outcome"] == "done"
         self.kills[stage.kind] += killed
         if stage.kind == "harvest":
             self._nothing_fetched_twice(stage, self._asked(stage) - before, killed)
 
-    def _moment(self, calm: dict[str, Any]) -> dict[str, float]:
-        """By the clock, or at any step; at early ones, of the fetch, and late ones, of the commits, more often."""
+    def _moment(self, whole: dict[str, Any]) -> dict[str, float]:
+        """By the clock, or at any step; at early ones, of the fetch, and late ones, of the commits, more often.
+
+        Args:
+            whole: the last run that came to its end.
+        """
         late = self.chance.random()
         match self.chance.choice(("clock", "step", "early", "late")):
             case "clock":
-                return {"after": late * calm["seconds"]}
+                return {"after": late * whole["seconds"]}
             case "early":
                 late = late / 4
             case "late":
                 late = 0.75 + late / 4
-        return {"step": 1 + int(late * calm["steps"])}
+        return {"step": 1 + int(late * whole["steps"])}
 
     def _state(self, stage: Stage) -> str:
         """Where the kill has left the harvest."""
