@@ -1,7 +1,8 @@
 """From raw objects to judged rows on disk, begun while the source is still being fetched.
 
 Fetching waits for the source and for disks, judging for the processor: side by side they take little longer than the
-longer of them. What is judged is read from the archive in either case. Nothing that is staged counts before the fetch
+longer of them. What is judged are the bytes that the archive keeps in either case: read from there, or just put there
+and still at hand. Nothing that is staged counts before the fetch
 has come to its end, and only if it was made of exactly the raw objects that the ledger then holds; else it is thrown
 away and staged anew from the ledger's.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import queue
 import shutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 CHUNK = 25_000
 """Source records normalised at a time: what bounds memory."""
+AT_HAND = 16 << 20
+"""Bytes just archived that wait in memory to be judged, at most; the rest is read from the archive."""
 
 
 class Judging:
@@ -58,13 +61,17 @@ class Judging:
         self.staging = Staging(contract, as_of, self.rules, self.gate, self.folder, self.engine.con)
         self.tally = self.staging.tally
 
-    def stage(self, raw: Iterable[RawObject]) -> None:
+    def stage(self, raw: Iterable[RawObject], at_hand: Callable[[RawObject], bytes | None] = lambda _: None) -> None:
         """Stages the records of raw objects, to the last.
+
+        Args:
+            raw: the raw objects, in order.
+            at_hand: the bytes of one; None: the archive has them.
 
         Raises:
             ChengxinError: as `readers.batches`.
         """
-        read = ahead(chunks(self._house, self._contract, raw, self.tally))
+        read = ahead(chunks(self._house, self._contract, raw, self.tally, at_hand))
         for prepared in ahead(map(self.staging.prepare, read)):
             self.staging.take(prepared)
         self.staging.close()
@@ -97,6 +104,9 @@ class Early:
         """Begins to judge a harvest. From here on the fetch tells of every raw object, in order."""
         self._harvest_id = harvest_id
         self._told: list[str] = []
+        # Each of the counts has one thread that writes it.
+        self._at_hand: dict[int, bytes] = {}
+        self._given = self._used = 0
         self._arriving: queue.SimpleQueue[RawObject | None] = queue.SimpleQueue()
         self._dropped = threading.Event()
         self._judging: Judging | None = None
@@ -104,9 +114,12 @@ class Early:
         self._thread = threading.Thread(target=self._judge, name="judging", daemon=True)
         self._thread.start()
 
-    def kept(self, raw: RawObject) -> None:
+    def kept(self, raw: RawObject, data: bytes | None = None) -> None:
         """The fetch has one more raw object in the archive."""
         self._told.append(raw.sha256)
+        if data is not None and self._given - self._used + len(data) <= AT_HAND:
+            self._given += len(data)
+            self._at_hand[raw.ordinal] = data
         self._arriving.put(raw)
 
     def restarted(self) -> None:
@@ -151,17 +164,28 @@ class Early:
     def _judge(self) -> None:
         try:
             self._judging = Judging(self._house, self._contract, self._harvest_id, self._as_of)
-            self._judging.stage(self._arrivals())
+            self._judging.stage(self._arrivals(), self._bytes_of)
         # The fetch goes on to its end whatever becomes of the judging: what it brings is the evidence.
         except Exception as error:  # noqa: BLE001 - raised by `result`
             self._failed = error
+
+    def _bytes_of(self, raw: RawObject) -> bytes | None:
+        data = self._at_hand.pop(raw.ordinal, None)
+        self._used += len(data or b"")
+        return data
 
     def _arrivals(self) -> Iterator[RawObject]:
         while (raw := self._arriving.get()) is not None and not self._dropped.is_set():
             yield raw
 
 
-def chunks(house: House, contract: Contract, raw: Iterable[RawObject], tally: Tally) -> Iterator[Any]:
+def chunks(
+    house: House,
+    contract: Contract,
+    raw: Iterable[RawObject],
+    tally: Tally,
+    at_hand: Callable[[RawObject], bytes | None] = lambda _: None,
+) -> Iterator[Any]:
     """The records of raw objects in chunks of at most `CHUNK`: small pages are put together, for the sake of speed."""
     import pyarrow as pa
 
@@ -170,7 +194,7 @@ def chunks(house: House, contract: Contract, raw: Iterable[RawObject], tally: Ta
     waiting: list[pa.Table] = []
     rows = 0
     for raw_object in raw:
-        batches = readers.batches(house, contract, raw_object)
+        batches = readers.batches(house, contract, raw_object, at_hand(raw_object))
         while True:
             with tally.timed("read"):
                 batch = next(batches, None)

@@ -40,6 +40,8 @@ from chengxin.tables import REJECTED, Table
 SEPARATOR = "\x1f"
 _WAITING = 4
 """Files of staging that wait to be written: those of about one chunk."""
+_FILE = 10_000
+"""Rows of a file, at least, but for the last: a file costs milliseconds, and most chunks reject but a few rows."""
 _PERSON = identity.REASONS.index("IS_PERSONAL_ID") + values.CODE
 
 
@@ -108,6 +110,7 @@ class Staging:
         self.lenient = rules.lenient
         self.tally = Tally()
         self._parts = 0
+        self._gathered: dict[tuple[str, str, str], list[pa.Table]] = {}
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="stage")
         self._writing: deque[Future[None]] = deque()
         shutil.rmtree(folder, ignore_errors=True)
@@ -116,6 +119,8 @@ class Staging:
     def close(self) -> None:
         """Waits until everything is on disk."""
         with self.tally.timed("stage"):
+            for kind in list(self._gathered):
+                self._flush(kind)
             while self._writing:
                 self._writing.popleft().result()
         self._writer.shutdown()
@@ -254,6 +259,14 @@ class Staging:
     def _copy(self, rows: pa.Table, chosen: str, kind: str, where: str = "") -> None:
         if not rows.num_rows:
             return
+        gathered = self._gathered.setdefault((kind, chosen, where), [])
+        gathered.append(rows)
+        if sum(table.num_rows for table in gathered) >= _FILE:
+            self._flush((kind, chosen, where))
+
+    def _flush(self, which: tuple[str, str, str]) -> None:
+        kind, chosen, where = which
+        rows = pa.concat_tables(self._gathered.pop(which))
         self._parts += 1
         file = quoted(self.folder / f"{kind}-{self._parts:06d}.parquet")
         query = f"COPY (SELECT {chosen} FROM _rows {where}) TO '{file}' (FORMAT parquet, COMPRESSION lz4_raw)"

@@ -31,13 +31,13 @@ def read_early(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     chunks = judging.chunks
 
-    def watched(house: House, contract: object, raw: object, tally: object) -> object:
+    def watched(house: House, contract: object, raw: object, *rest: object) -> object:
         def told() -> object:
             for one in raw:  # type: ignore[attr-defined]
                 seen.append(one.sha256)
                 yield one
 
-        return chunks(house, contract, told(), tally)  # type: ignore[arg-type]
+        return chunks(house, contract, told(), *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(judging, "chunks", watched)
     return seen

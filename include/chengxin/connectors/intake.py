@@ -32,8 +32,8 @@ _KEEP = insert(RawObject.__table__)  # type: ignore[arg-type]
 class Onlooker(Protocol):
     """Who wants to know of each raw object of a harvest as soon as it is kept."""
 
-    def kept(self, raw: RawObject) -> None:
-        """This one is the next."""
+    def kept(self, raw: RawObject, data: bytes | None = None) -> None:
+        """This one is the next; its bytes too, where they are at hand."""
 
     def restarted(self) -> None:
         """Those so far do not count: the fetch begins anew."""
@@ -105,7 +105,8 @@ class Intake:
             locator: where they came from, for people: page, range. Never a secret, never a person.
             cursor: where the fetch goes on after them.
         """
-        self.take(archive.put(self._house, self._source, data, durable=False), len(data), locator, cursor)
+        sha256 = archive.put(self._house, self._source, data, durable=False)
+        self.take(sha256, len(data), locator, cursor, data)
 
     def archive(self, data: Iterable[bytes]) -> tuple[str, int]:
         """Archives a stream of bytes, not yet part of the harvest.
@@ -115,8 +116,8 @@ class Intake:
         """
         return archive.put_stream(self._house, self._source, data)
 
-    def take(self, sha256: str, size: int, locator: str, cursor: Cursor) -> None:
-        """Makes archived bytes part of the harvest and moves the cursor past them."""
+    def take(self, sha256: str, size: int, locator: str, cursor: Cursor, data: bytes | None = None) -> None:
+        """Makes archived bytes part of the harvest and moves the cursor past them; `data`: where they are at hand."""
         complete = bool(cursor.get("complete"))
         if complete:
             archive.sync(self._house, self._source, [*self._kept, sha256])
@@ -137,7 +138,7 @@ class Intake:
         self.cursor, self._last_size = cursor, size
         self._kept.append(sha256)
         if self._onlooker:
-            self._onlooker.kept(RawObject(**row))
+            self._onlooker.kept(RawObject(**row), data)
 
     def has(self, sha256: str) -> bool:
         """Whether these very bytes are part of the harvest already."""

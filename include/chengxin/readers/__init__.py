@@ -22,13 +22,16 @@ from chengxin.settings import House
 __all__ = ["MAX_ROWS", "OWN_COLUMNS", "PROBLEM", "RAW_ROW", "RAW_SHA256", "batches"]
 
 
-def batches(house: House, contract: Contract, raw_object: RawObject) -> Iterator[pa.RecordBatch]:
+def batches(
+    house: House, contract: Contract, raw_object: RawObject, at_hand: bytes | None = None
+) -> Iterator[pa.RecordBatch]:
     """The records of one raw object, at most 50,000 a batch; memory does not grow with the object.
 
     Args:
         house: where the archive is.
         contract: how the source is read.
         raw_object: its hash and its locator.
+        at_hand: its bytes, from whoever has just archived them; None: they are read from the archive. Files always are.
 
     Yields:
         Batches with one text column for each heading that the source has there (null where a record has no value),
@@ -50,9 +53,12 @@ def batches(house: House, contract: Contract, raw_object: RawObject) -> Iterator
         return file_batches(contract, read, raw)
     from chengxin.readers import json_text
 
+    def data() -> bytes:
+        return archive.get(house, contract.name, sha256) if at_hand is None else at_hand
+
     if isinstance(read, HttpRead):
-        return json_text.page(house, contract.name, sha256, read.envelope.records, _headings(contract), where)
-    return json_text.lines(house, contract.name, sha256, where)
+        return json_text.page(data, sha256, read.envelope.records, _headings(contract), where)
+    return json_text.lines(data, sha256, where)
 
 
 def file_batches(contract: Contract, read: FilesRead, raw: Raw) -> Iterator[pa.RecordBatch]:

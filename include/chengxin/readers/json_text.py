@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from operator import attrgetter
@@ -12,14 +12,12 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from chengxin import archive
 from chengxin.errors import SourceContentError
 from chengxin.readers import regular
 from chengxin.readers.decode import decoded
 from chengxin.readers.raw import Raw
 from chengxin.readers.rows import MAX_ROWS, batch, from_records, pieces, texts
 from chengxin.reads import FilesRead
-from chengxin.settings import House
 
 MAX_RECORD = 16 << 20
 """Characters of one record at most."""
@@ -31,14 +29,14 @@ _values = msgspec.json.Decoder(float_hook=str)
 
 
 def page(
-    house: House, source: str, sha256: str, records: str, headings: Sequence[str], where: str
+    bytes_of: Callable[[], bytes], sha256: str, records: str, headings: Sequence[str], where: str
 ) -> Iterator[pa.RecordBatch]:
     """The records of one page, `records` being the dotted path to their list, `headings` those that may be expected.
 
     Raises:
         SourceContentError: no JSON, or no list there.
     """
-    data = archive.get(house, source, sha256)
+    data = bytes_of()
     path = tuple(records.split("."))
     expected = _regular(path, headings, data, sha256) or _expected(path, tuple(headings), data, sha256)
     if expected is not None:
@@ -53,13 +51,13 @@ def page(
         yield from pieces(from_records(found, sha256, where, may_hold_nul=_may_hold_nul(data)))
 
 
-def lines(house: House, source: str, sha256: str, where: str) -> Iterator[pa.RecordBatch]:
+def lines(bytes_of: Callable[[], bytes], sha256: str, where: str) -> Iterator[pa.RecordBatch]:
     """The rows of a database batch, one JSON object a line.
 
     Raises:
         SourceContentError: a line is no JSON.
     """
-    data = archive.get(house, source, sha256)
+    data = bytes_of()
     try:
         rows = _values.decode_lines(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
