@@ -18,40 +18,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import date
-from typing import Any
 
-import msgspec
 from requests.utils import parse_header_links
 
 from chengxin.connectors import watermark
+from chengxin.connectors.envelope import Page, read_page
 from chengxin.connectors.http_auth import authentication
 from chengxin.connectors.http_client import Answer, BadRequestError, BusyError, Client, refused, visible_words
 from chengxin.connectors.intake import Cursor, Intake
 from chengxin.contracts import Contract
 from chengxin.errors import SourceContentError
-from chengxin.reads import Envelope, HttpRead, Paging
+from chengxin.reads import HttpRead
 from chengxin.settings import House
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Page:
-    """What the envelope of one page says."""
-
-    code: str
-    message: str
-    total: int | None
-    """Records in all; None: the source does not say."""
-    records: int
-    """Records on this page."""
-    next: str | None = None
-    """The word or URL of the next page; None: there is none."""
-    marks: tuple[Any, ...] = ()
-    """Each record's value under the watermark's heading."""
 
 
 def fetch(
@@ -243,70 +225,6 @@ class _Walk:
         )
 
 
-def read_page(
-    answer: Answer, envelope: Envelope, where: str, paging: Paging | None = None, heading: str | None = None
-) -> Page:
-    """The envelope of a page; its records are counted, not read.
-
-    Args:
-        answer: what the source sent.
-        envelope: where it keeps its parts.
-        where: for errors.
-        paging: says where the next page's word stands, if anywhere.
-        heading: the one value to be read of each record.
-
-    Raises:
-        SourceContentError: no JSON (a captcha, a login page, half an answer), or not the envelope of the contract.
-    """
-    try:
-        top = msgspec.json.decode(answer.body, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SourceContentError(
-            "the answer is no JSON object",
-            where=where,
-            why=f"{answer.content_type}, {len(answer.body):,} bytes, {answer.words()} ({_short(error)})",
-            remedy="a login or captcha page: agree on access with the publisher; half an answer: run it again",
-        ) from None
-    code = _at(top, envelope.code)
-    if code is None:
-        raise _not_the_envelope(f"no {envelope.code!r}; there are {', '.join(top)}", where)
-    text = _text(code)
-    message = _text(_at(top, envelope.message) or msgspec.Raw(b'""'))
-    if text not in envelope.ok:
-        return Page(text, message, None, 0)
-    records = _at(top, envelope.records)
-    if records is None:
-        raise _not_the_envelope(f"no {envelope.records!r}; there are {', '.join(top)}", where)
-    try:
-        count = len(msgspec.json.decode(records, type=list[msgspec.Raw] | None) or ())
-    except msgspec.DecodeError:
-        raise _not_the_envelope(f"{envelope.records!r} is no list", where) from None
-    return Page(
-        text,
-        message,
-        None if envelope.total is None else _total(top, envelope.total, where),
-        count,
-        None if paging is None or paging.next is None else _word(top, paging.next),
-        () if heading is None else _marks(records, heading),
-    )
-
-
-def _word(top: dict[str, msgspec.Raw], dotted: str) -> str | None:
-    """The word or URL at a path; null, false and the empty text mean that there is none."""
-    raw = _at(top, dotted)
-    value = None if raw is None else msgspec.json.decode(raw)
-    return str(value) if isinstance(value, str | int) and value not in ("", False) else None
-
-
-def _marks(records: msgspec.Raw, heading: str) -> tuple[Any, ...]:
-    row = msgspec.defstruct("Row", [("mark", Any, None)], rename={"mark": heading})
-    try:
-        return tuple(one.mark for one in msgspec.json.decode(records, type=list[row] | None) or ())  # type: ignore[valid-type]
-    except msgspec.DecodeError:
-        # A record that is no object is the reader's affair, not ours.
-        return ()
-
-
 def _next_link(answer: Answer) -> str | None:
     """The URL of the header `Link` with `rel="next"` (RFC 8288)."""
     links = parse_header_links(answer.headers.get("Link", "")) if answer.headers.get("Link") else []
@@ -348,46 +266,3 @@ def _is_last(page: Page, received: int, size: int, where: str) -> bool:
             remedy="the next run asks for it again; if the source never gives more, set `page_size` to its limit",
         )
     return received == page.total
-
-
-def _at(value: dict[str, msgspec.Raw], dotted: str) -> msgspec.Raw | None:
-    """The raw JSON at a dotted path; None where the path ends early."""
-    *above, name = dotted.split(".")
-    for part in above:
-        if part not in value:
-            return None
-        try:
-            value = msgspec.json.decode(value[part], type=dict[str, msgspec.Raw])
-        except msgspec.DecodeError:
-            return None
-    return value.get(name)
-
-
-def _text(raw: msgspec.Raw) -> str:
-    value = msgspec.json.decode(raw)
-    return value if isinstance(value, str) else bytes(raw).decode()
-
-
-def _total(top: dict[str, msgspec.Raw], dotted: str, where: str) -> int:
-    raw = _at(top, dotted)
-    text = "" if raw is None else _text(raw)
-    if not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise _not_the_envelope(f"{dotted!r} is no number", where)
-    return int(text)
-
-
-def _short(error: BaseException) -> str:
-    # A UnicodeDecodeError's own text repeats what it could not read.
-    return "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)[:80]
-
-
-def _not_the_envelope(why: str, where: str) -> SourceContentError:
-    return SourceContentError(
-        "not the envelope that the contract describes",
-        where=where,
-        why=why,
-        remedy="compare `envelope` of the contract with the interface's description",
-    )
-
-
-__all__: Sequence[str] = ("Page", "fetch", "read_page")
