@@ -59,11 +59,25 @@ def one_each(rows: Frame, keys: list[str]) -> Frame:
 
 def ids(*columns: Any) -> list[str]:
     """A short hash of some columns, null unlike empty."""
+    return [_short(one) for one in _text(*columns).tolist()]
+
+
+def parts(*columns: Any) -> pd.Series:
+    """A shorter hash of some columns that repeat."""
+    codes, found = pd.factorize(_text(*columns))
+    return pd.Series(np.array([_short(one, 16) for one in found.tolist()], object)[codes])
+
+
+def _short(text: str, digits: int = 20) -> str:
+    return sha256(text.encode()).hexdigest()[:digits]
+
+
+def _text(*columns: Any) -> pd.Series:
     text: Any = ""
     for column in columns:
         column = column if isinstance(column, pd.Series) else pd.Series(column)
         text = text + (column.str.len().astype("Int64").astype("string") + ":" + column).fillna("-")
-    return [sha256(one.encode()).hexdigest()[:20] for one in text.tolist()]
+    return text
 
 
 def lists_of(bits: Any, names: Sequence[str]) -> pd.Series:
@@ -347,14 +361,15 @@ def _findings(rules: Rules, who: Frame, found: Frame) -> Frame:
     clause = pd.Series(np.where(pd.isna(rules.clause[line]), own_clause, rules.clause[line]), dtype="str")
     absent = both["source"].isna()
     table = pd.Series(rules.table[line], dtype="str").where(~absent)
-    evidence = both["source"] + "\x1f" + both["natural_key"]
     rule = pd.Series(rules.rule[line], dtype="str")
     gate = pd.Series(both["rank"] >= OUTCOMES.index("NOT_APPLICABLE"))
+    said = parts(both["reading"], rule, clause, table)
+    cites = parts(both["source"], both["natural_key"]).where(~absent, "")
     reasons = rules.reason_bits[line] | both["remarks"].fillna(0).astype(int)
     effects = np.array([None, *OUTCOMES[1:]], object)
     return pd.DataFrame(
         {
-            "finding_id": ids(about["advice_id"], both["reading"], rule, clause, table, both["source"], evidence),
+            "finding_id": [_short(one) for one in (about["advice_id"] + said + cites).tolist()],
             "advice_id": about["advice_id"],
             "matter_id": about["matter_id"],
             "applicant_no": about["applicant_no"],

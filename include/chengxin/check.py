@@ -9,7 +9,7 @@ cannot have changed since the last check is carried over (`chengxin.carry`).
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, get_args
@@ -191,42 +191,66 @@ def matters(
 ) -> tuple[ibis.Table, ibis.Table]:
     """What a policy says about the applicants of a day's matters: findings and advice, lazily."""
     advised = compile.advise(rules, linked.facts, stale, functools.partial(engine.keep, connection))
-    return _findings(advised, linked), _advice(advised.advice, linked.applicants, rules, district)
+    return _findings(connection, advised, linked), _advice(advised.advice, linked.applicants, rules, district)
 
 
-def _findings(advised: Advised, linked: Linked) -> ibis.Table:
-    found = advised.findings
-    # Of the text that an id is the hash of, what the policy says is put together once for each thing it says, and what
-    # the evidence says once for each piece of it.
+def _findings(connection: Connection, advised: Advised, linked: Linked) -> ibis.Table:
+    # What an id says of the policy is hashed once for each thing that the policy says, and what it says of the evidence
+    # once for each piece of it. Kept, since DuckDB would put it together for each finding all the same.
     words = advised.words
-    words = words.select("word", said=engine.canonical(words, ["reading", "rule", "clause", "evidence_table"]))
-    cited = linked.evidence.mutate(fact=linked.evidence.source.concat(linking.SEPARATOR, linked.evidence.natural_key))
-    cited = cited.select(
-        "evidence_id", evidence_key="natural_key", evidence_seq="seq", evidence_sha256="raw_sha256",
-        evidence_row="raw_row", cites=engine.canonical(cited, ["source", "fact"]),
-    )  # fmt: skip
-    rows = found.inner_join(words, "word").left_join(cited, "evidence_id")
-    rows = rows.inner_join(linked.applicants.select("applicant_id", *_OF_APPLICANT), "applicant_id")
-    own = linked.applicants.semi_join(advised.stopped, "applicant_id").select("applicant_id", *_OWN)
-    rows = rows.left_join(own, "applicant_id")
-    nothing = engine.canonical(rows, ["evidence_source"]).concat(engine.canonical(rows, ["evidence_key"]))
-    text = engine.canonical(rows, ["advice_id"]).concat(rows.said, rows.cites.coalesce(nothing))
     # What stops all rules rests on the applicant's own row, anything else on the fact that it cites.
-    stops = rows.effect.isin(get_args(GateEffect)).fill_null(False)
+    stops = words.effect.isin(get_args(GateEffect)).fill_null(False)
+    words = words.select(
+        "word", stops=stops, standing_in=stops.ifelse("applicant", words.evidence_table),
+        said=_part(words, ["reading", "rule", "clause", "evidence_table"]),
+    )  # fmt: skip
+    words = engine.keep(connection, "said", words)
+    own = linked.applicants.semi_join(advised.stopped, "applicant_id")
+    places = ibis.union(_facts_cited(linked), _own_places(own))
+    rows = advised.findings.drop("evidence_table").inner_join(words, "word")
+    rows = rows.mutate(place=rows.stops.ifelse(_own_place(rows), rows.evidence_id))
+    rows = rows.inner_join(linked.applicants.select("applicant_id", *_OF_APPLICANT), "applicant_id")
+    rows = rows.left_join(places, "place")
+    text = rows.advice_id.concat(rows.said, rows.cites.coalesce(rows.evidence_source, ""))
     return rows.mutate(
         finding_id=text.hexdigest("sha256").left(linking.ID_LENGTH),
-        evidence_table=stops.ifelse("applicant", rows.evidence_table),
-        evidence_source=stops.ifelse(rows.own_source, rows.evidence_source),
-        evidence_key=stops.ifelse(rows.own_key, rows.evidence_key),
-        evidence_seq=stops.ifelse(rows.own_seq, rows.evidence_seq),
-        evidence_sha256=stops.ifelse(rows.own_sha256, rows.evidence_sha256),
-        evidence_row=stops.ifelse(rows.own_row, rows.evidence_row),
+        evidence_table=rows.standing_in,
+        evidence_source=rows.place_source.coalesce(rows.evidence_source),
     )
 
 
+_PART = 16
+"""Digits of a part of an id. With the advice's own id, two parts fill one block of SHA-256 (55 bytes), whose number is
+what hashing takes time by."""
+
+
+def _part(rows: ibis.Table, columns: Sequence[str]) -> ibis.Value:
+    return engine.row_hash(rows, columns).left(_PART)
+
+
+def _facts_cited(linked: Linked) -> ibis.Table:
+    """Where each fact stands that can be cited, by `place`, and what an id says of it."""
+    cited = linked.evidence
+    return cited.select(
+        place="evidence_id", place_source="source", evidence_key="natural_key", evidence_seq="seq",
+        evidence_sha256="raw_sha256", evidence_row="raw_row", cites=_part(cited, ["source", "natural_key"]),
+    )  # fmt: skip
+
+
+def _own_places(applicants: ibis.Table) -> ibis.Table:
+    """The same for applicants' own rows, which an id says nothing of."""
+    return applicants.select(
+        place=_own_place(applicants), place_source="own_source", evidence_key="own_key", evidence_seq="own_seq",
+        evidence_sha256="own_sha256", evidence_row="own_row", cites=ibis.null("string"),
+    )  # fmt: skip
+
+
+def _own_place(rows: ibis.Table) -> ibis.Value:
+    """The numbers of facts are never negative."""
+    return -1 - rows.applicant_id
+
+
 _OF_APPLICANT = ("advice_id", "matter_id", "applicant_no")
-_OWN = ("own_source", "own_key", "own_seq", "own_sha256", "own_row")
-"""Where an applicant's own row stands."""
 
 
 def _advice(advised: ibis.Table, applicants: ibis.Table, rules: Policy, district: District) -> ibis.Table:

@@ -73,7 +73,7 @@ def advise(
     words = keep("words", wording.words(findings))
     outcomes = keep("outcomes", compiled.outcomes(applicants, findings))
     stopped = applicants.filter(applicants.gate.notnull()).select("applicant_id")
-    said = words.select("word", "reading", "rule", "clause", "evidence_table")
+    said = words.select("word", "reading", "rule", "clause", "effect", "evidence_table")
     return Advised(wording.findings(findings, words), said, stopped, wording.advice(outcomes))
 
 
