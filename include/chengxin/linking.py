@@ -156,13 +156,18 @@ def _link(
     house: House, connection: Connection, district: District, as_of: date, point: ReadPoint, only: Only | None
 ) -> Linked:
     known = views(house, connection, district.sources, as_of, point)
-    told = engine.known(
-        connection, house.lake, "credit_record", as_of, seq=point.seq, without=point.unclosed, sources=district.sources
-    )
+    seen = {
+        name: engine.known(
+            connection, house.lake, name, as_of, seq=point.seq, without=point.unclosed, sources=district.sources
+        )
+        for name in ("subject", "matter", "applicant", "credit_record")
+    }
     subjects = known["subject"].filter(ibis._.uscc.notnull()).select(*SUBJECT, *_PLACE)
-    subjects = engine.keep(connection, "subjects", _one_each(connection, subjects, ["uscc"]).select(*SUBJECT))
+    subjects = engine.keep(
+        connection, "subjects", _one_each(connection, subjects, seen["subject"], ["uscc"]).select(*SUBJECT)
+    )
     names = _unique_names(subjects)
-    applicants = _applicants(connection, known, subjects, names, district, as_of)
+    applicants = _applicants(connection, known, seen, subjects, names, district, as_of)
     if only is not None:
         applicants = only.of(applicants)
     applicants = engine.numbered(connection, "applicants", applicants, "applicant_id")
@@ -175,7 +180,7 @@ def _link(
     reports = linked_facts.with_codes(connection, known["credit_report"], resolving)
     reports = engine.keep(connection, "credit_reports", linked_facts.with_filing(reports, known["agency"], as_of))
     consents = engine.keep(connection, "consents", linked_facts.live(known["consent"], as_of))
-    records = linked_facts.records(known["credit_record"], told, applicants, as_of)
+    records = linked_facts.records(known["credit_record"], seen["credit_record"], applicants, as_of)
     facts = Facts(
         applicants=applicants.select(
             "applicant_id", "test_date", "type", "procurement_form", "fund_kind", "land_method", "is_construction",
@@ -203,12 +208,13 @@ def short_id(rows: ibis.Table, columns: Sequence[str]) -> ibis.Value:
     return engine.row_hash(rows, columns).left(ID_LENGTH)
 
 
-def _one_each(connection: Connection, rows: ibis.Table, keys: Sequence[str]) -> ibis.Table:
+def _one_each(connection: Connection, rows: ibis.Table, seen: ibis.Table, keys: Sequence[str]) -> ibis.Table:
     """One row a key where several sources tell of it: the newest, then the first source by name.
 
-    Most keys have one row. The others are sought first and by few columns, so that wide rows need no sorting.
+    Most keys have one row. The others are sought first and by few columns, so that wide rows need no sorting; their
+    keys are counted among all that was seen, so that what is newest is sought for them alone.
     """
-    told = engine.repeated(rows.select(*keys, "observed_on", "source", "natural_key"), keys)
+    told = engine.repeated(rows.select(*keys, "observed_on", "source", "natural_key"), seen, keys)
     order = ibis.row_number().over(
         group_by=list(keys), order_by=[told.observed_on.desc(), told.source, told.natural_key]
     )
@@ -226,6 +232,7 @@ def _unique_names(subjects: ibis.Table) -> ibis.Table:
 def _applicants(
     connection: Connection,
     known: Mapping[str, ibis.Table],
+    seen: Mapping[str, ibis.Table],
     subjects: ibis.Table,
     names: ibis.Table,
     district: District,
@@ -233,12 +240,12 @@ def _applicants(
 ) -> ibis.Table:
     day = ibis.literal(as_of)
     matters = known["matter"]
-    matters = _one_each(connection, matters, ["matter_id"]).filter(
+    matters = _one_each(connection, matters, seen["matter"], ["matter_id"]).filter(
         matters.state == PENDING,
         matters.opened_on.isnull() | (matters.opened_on <= day),
         matters.decided_on.isnull() | (matters.decided_on > day),
     )
-    applicants = _one_each(connection, known["applicant"], ["matter_id", "applicant_no"])
+    applicants = _one_each(connection, known["applicant"], seen["applicant"], ["matter_id", "applicant_no"])
     if "applicant" in district.resolve_names:
         applicants = applicants.left_join(names, "name_key").drop("name_key_right")
         gave_none = applicants.uscc_problem.isnull() | (applicants.uscc_problem == "EMPTY")

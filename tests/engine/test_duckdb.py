@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from chengxin import engine
+from chengxin.engine import footers
 from chengxin.lake import arrow_schema
 from chengxin.settings import House
 from chengxin.tables import TABLES
@@ -57,17 +58,19 @@ def test_joins_are_as_written_inside_the_context_alone() -> None:
 
 def test_rows_with_a_key_of_their_own_are_mostly_left_out_and_no_other() -> None:
     rows = ibis.memtable({"a": ["x", "x", "y", None, None, "z"], "b": ["1", "1", "2", "3", "3", None]})
-    found = engine.connect().to_pyarrow(engine.repeated(rows, ["a", "b"])).to_pylist()
+    found = engine.connect().to_pyarrow(engine.repeated(rows, rows, ["a", "b"])).to_pylist()
     assert sorted(str(row["a"]) for row in found) == ["None", "None", "x", "x"]
 
 
+@pytest.mark.parametrize("a_day_each", [False, True], ids=["days mixed in a file", "a day a file"])
 @pytest.mark.parametrize("seed", range(4))
-def test_the_newest_observations_are_those_that_a_loop_finds(house: House, seed: int) -> None:
+def test_the_newest_observations_are_those_that_a_loop_finds(house: House, seed: int, a_day_each: bool) -> None:
     rng = random.Random(seed)
     seen: dict[tuple[str, str, date, int], bool] = {}
     for _ in range(400):
-        place = (rng.choice("ab"), f"K{rng.randrange(80)}", DAY + timedelta(rng.randrange(5)), rng.randrange(1, 7))
-        seen[place] = rng.random() < 0.2
+        seq, source, key = rng.randrange(1, 7), rng.choice("ab"), f"K{rng.randrange(80)}"
+        on = DAY + timedelta(seq * 7 % 5 if a_day_each else rng.randrange(5))
+        seen[source, key, on, seq] = rng.random() < 0.2
     for seq in range(1, 7):
         rows = [
             dict.fromkeys(SCHEMA.names)
@@ -78,6 +81,7 @@ def test_the_newest_observations_are_those_that_a_loop_finds(house: House, seed:
         file = house.lake.data_file("agency", seq)
         engine.copy_to(house.engine(), ibis.memtable(pa.Table.from_pylist(rows, schema=SCHEMA)), "agency", file)
         house.lake.commit("agency", [file], seq)
+    assert (footers.one_observation(str(file)) is not None) == a_day_each
     day, last, without = DAY + timedelta(3), 5, (rng.randrange(1, 6),)
     expected: dict[tuple[str, str], tuple[date, int]] = {}
     for source, key, on, seq in seen:
