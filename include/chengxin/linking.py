@@ -186,7 +186,7 @@ def _link(
             "applicant_id", "test_date", "type", "procurement_form", "fund_kind", "land_method", "is_construction",
             "field", "uscc", "subject_kind",
         ),
-        reports=engine.keep(connection, "reports", linked_facts.reports(reports, consents, applicants)),
+        reports=linked_facts.reports(reports, consents, applicants),
         records=engine.keep(connection, "records", records),
         entries=engine.keep(connection, "entries", linked_facts.entries(known["list_entry"], applicants)),
     )  # fmt: skip

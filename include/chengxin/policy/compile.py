@@ -29,7 +29,7 @@ from chengxin.policy.wording import Wording, ranked
 
 _ORDER_STEP = 10000000000
 
-_FINDING = ("applicant_id", "form", "epoch", "line", "remarks", "last_day", "evidence_id", "source", "lost")
+_FINDING = ("applicant_id", "form", "epoch", "line", "remarks", "last_day", "evidence_id", "stale_source", "lost")
 
 
 def advise(
@@ -58,7 +58,7 @@ def advise(
     judged = applicants.filter(applicants.gate.isnull())
     found = [
         compiled.gates(applicants),
-        *compiled.reports(judged, facts.reports),
+        compiled.reports(judged, facts.reports, keep),
         compiled.records(judged, facts.records),
         compiled.entries(applicants, facts.entries),
     ]
@@ -68,8 +68,7 @@ def advise(
     none = ibis.null(facts.reports.evidence_id.type())
     found = [part.mutate(evidence_id=none) if part.evidence_id.type().is_null() else part for part in found]
     findings = ibis.union(*[part.select(*_FINDING) for part in found])
-    findings = findings.mutate(stale_source=compiled.stale_source(findings), absent=findings.evidence_id.isnull())
-    findings = keep("findings", findings)
+    findings = keep("findings", findings.mutate(absent=findings.evidence_id.isnull()))
     words = keep("words", wording.words(findings))
     outcomes = keep("outcomes", compiled.outcomes(applicants, findings))
     stopped = applicants.filter(applicants.gate.notnull()).select("applicant_id")
@@ -163,7 +162,9 @@ class _Compiler:
         rows = applicants.filter(applicants.gate.notnull())
         return _finding(rows, line=rows.gate)
 
-    def reports(self, judged: ir.Table, reports: ir.Table) -> list[ir.Table]:
+    def reports(
+        self, judged: ir.Table, reports: ir.Table, keep: Callable[[str, ir.Table], ir.Table] = lambda _, rows: rows
+    ) -> ir.Table:
         """Why there is no usable report; or the grade of the one that is read."""
         policy, book = self.policy, self.book
         given = reports.rename(report_applicant="applicant_id", report_code="uscc")
@@ -172,29 +173,23 @@ class _Compiler:
         rows = rows.mutate(usable=holds(policy.reports.usable, "report", self.scope(rows)))
         place = day_number(rows.issue_date) * _ORDER_STEP + rows.position
         rows = rows.mutate(place=rows.usable.ifelse(place, ibis.null("int64")))
+        rows = keep("reports", rows.drop("report_applicant", "report_code", "code", "gate", "position", "source"))
         each = rows.group_by("applicant_id").agg(read=rows.place.max(), any_own=rows.own.any())
         rows = rows.join(each, "applicant_id")
-        lost = self._lost_report_lines()
-        bad = rows.filter(rows.read.isnull())
-        bad = bad.mutate(line=self.first_by_form(bad, "report", book.report_rules, lambda form: form.report))
-        bad = bad.filter(bad.line.notnull())
-        found = [_finding(bad, line=bad.line, evidence=bad.evidence_id, source=bad.source, lost=bad.line.isin(lost))]
+        bad = self.first_by_form(rows, "report", book.report_rules, lambda form: form.report)
+        line = rows.read.isnull().ifelse(bad, ibis.null("int32"))
         rewarded = [number for number, form in enumerate(book.forms) if form.incentive is not None]
         if rewarded:
-            read = rows.filter(rows.place == rows.read, rows.form.isin(rewarded))
-            read = read.mutate(
-                line=self.first_by_form(
-                    read,
-                    "incentive",
-                    policy.incentives.rules,
-                    lambda form: [form.incentive] if form.incentive else [],
-                )
+            grade = self.first_by_form(
+                rows,
+                "incentive",
+                policy.incentives.rules,
+                lambda form: [form.incentive] if form.incentive else [],
             )
-            read = read.filter(read.line.notnull())
-            found.append(
-                _finding(read, line=read.line, evidence=read.evidence_id, source=read.source, lost=read.line.isin(lost))
-            )
-        return found
+            line = ibis.cases((rows.read.isnull(), bad), (rows.place == rows.read, grade), else_=ibis.null("int32"))
+        rows = rows.mutate(line=line)
+        rows = rows.filter(rows.line.notnull())
+        return _finding(rows, line=rows.line, evidence=rows.evidence_id, lost=rows.line.isin(self._lost_report_lines()))
 
     def records(self, judged: ir.Table, records: ir.Table) -> ir.Table:
         """The rule that each record of the subject's own code meets."""
@@ -221,7 +216,6 @@ class _Compiler:
             remarks=remarks,
             last_day=last_day,
             evidence=rows.evidence_id,
-            source=rows.source,
             lost=self._lost(rows.source, "credit_record"),
         )
 
@@ -249,7 +243,6 @@ class _Compiler:
             line=line,
             last_day=rows.expires_on,
             evidence=rows.evidence_id,
-            source=rows.source,
             lost=self._lost(rows.source, "list_entry"),
         )
 
@@ -262,7 +255,7 @@ class _Compiler:
         }
         rows = [{"stale_line": line, "stale_source": source} for source, line in sorted(lines)]
         each = judged.cross_join(small_table(rows, stale_line="int32", stale_source="string"))
-        return _finding(each, line=each.stale_line, source=each.stale_source)
+        return _finding(each, line=each.stale_line, stale_source=each.stale_source)
 
     def _lost(self, source: ir.Value, table: str) -> ir.Value:
         old = [name for name, about in self.stale.items() if table in about.tables]
@@ -276,15 +269,6 @@ class _Compiler:
             for number, line in enumerate(self.book.lines)
             if line.relation in ("report", "incentive") and old & {"credit_report", *line.needs}
         ]
-
-    def stale_source(self, found: ir.Table) -> ir.Value:
-        """The source that a finding says is stale; empty where it says nothing of the kind."""
-        if not self.stale:
-            return ibis.literal("")
-        return found.line.isin(self._stale_lines()).ifelse(found.source, "")
-
-    def _stale_lines(self) -> list[int]:
-        return [number for number, line in enumerate(self.book.lines) if line.relation == "stale"]
 
     def outcomes(self, applicants: ir.Table, found: ir.Table) -> ir.Table:
         """One row per applicant, in numbers: the most severe effect and its latest end, all reasons, flags, clauses."""
@@ -340,7 +324,7 @@ def _finding(
     remarks: ir.Value | None = None,
     last_day: ir.Value | None = None,
     evidence: ir.Value | None = None,
-    source: ir.Value | None = None,
+    stale_source: ir.Value | None = None,
     lost: ir.Value | None = None,
 ) -> ir.Table:
     none = ibis.literal(0, "int64")
@@ -350,6 +334,6 @@ def _finding(
         remarks=none if remarks is None else remarks,
         last_day=ibis.null("date") if last_day is None else last_day,
         evidence_id=ibis.null() if evidence is None else evidence,
-        source=ibis.null("string") if source is None else source,
+        stale_source=ibis.literal("") if stale_source is None else stale_source,
         lost=ibis.literal(False) if lost is None else lost,
     )  # fmt: skip

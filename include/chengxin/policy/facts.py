@@ -59,10 +59,11 @@ class Advised:
     Attributes:
         findings: `applicant_id, reading, rule, clause, effect, reasons, flags, until, evidence_table, evidence_id,
             evidence_source, parameters, word`. `reading` is `both`, or one row for each of `as_written` and `guarded`
-            where these differ. `effect` null: a reason without effect. `evidence_id` null: the absence of any. A plain
-            PASS has no finding.
+            where these differ. `effect` null: a reason without effect. `evidence_id` null: the absence of any; then
+            `evidence_source` is the source that is too old, if that is what is said. A plain PASS has no finding.
         words: one row for each combination that occurs of what a finding says: `word` (its number), `reading, rule,
-            clause, effect, evidence_table`. What rests on these alone need be made up once for each, and not for each finding.
+            clause, effect, evidence_table`. What rests on these alone need be made up once for each, and not for each
+            finding.
         stopped: `applicant_id` of those whom a gate stopped: all findings about them are the gate's.
         advice: one row per applicant: `applicant_id, as_written, as_written_until, as_written_reasons, guarded,
             guarded_until, guarded_reasons, flags, cites, stale_sources`.

@@ -65,7 +65,7 @@ class Wording:
             "applicant_id", "reading", "rule", "clause", "effect", "reasons", "flags", "evidence_table", "evidence_id",
             "parameters", "word",
             until=rows.has_end.ifelse(rows.last_day, ibis.null("date")),
-            evidence_source=rows.source,
+            evidence_source=rows.stale_source.nullif(""),
         )  # fmt: skip
 
     def advice(self, outcomes: ir.Table) -> ir.Table:
