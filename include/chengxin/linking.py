@@ -23,7 +23,7 @@ from sqlalchemy import func, select
 from chengxin import engine, identity, linked_facts
 from chengxin.collector import keeping_all
 from chengxin.districts import District
-from chengxin.engine import Connection
+from chengxin.engine import Connection, Told
 from chengxin.ledger.models import Commit
 from chengxin.linked_facts import REPORT_ITEM as REPORT_ITEM
 from chengxin.policy.facts import Facts
@@ -117,10 +117,10 @@ def read_point(house: House) -> ReadPoint:
 
 def views(
     house: House, connection: Connection, sources: Sequence[str], as_of: date, point: ReadPoint
-) -> dict[str, ibis.Table]:
-    """The state of every fact table on a day, as the district's sources tell it."""
+) -> dict[str, Told]:
+    """What is known of every fact table on a day, as the district's sources tell it."""
     return {
-        table.name: engine.as_of(
+        table.name: engine.told(
             connection, house.lake, table.name, as_of, seq=point.seq, without=point.unclosed, sources=sources
         )
         for table in FACTS
@@ -155,19 +155,14 @@ def link(
 def _link(
     house: House, connection: Connection, district: District, as_of: date, point: ReadPoint, only: Only | None
 ) -> Linked:
-    known = views(house, connection, district.sources, as_of, point)
-    seen = {
-        name: engine.known(
-            connection, house.lake, name, as_of, seq=point.seq, without=point.unclosed, sources=district.sources
-        )
-        for name in ("subject", "matter", "applicant", "credit_record")
-    }
+    told = views(house, connection, district.sources, as_of, point)
+    known = {name: about.state for name, about in told.items()}
     subjects = known["subject"].filter(ibis._.uscc.notnull()).select(*SUBJECT, *_PLACE)
     subjects = engine.keep(
-        connection, "subjects", _one_each(connection, subjects, seen["subject"], ["uscc"]).select(*SUBJECT)
+        connection, "subjects", _one_each(connection, subjects, told["subject"].seen, ["uscc"]).select(*SUBJECT)
     )
     names = _unique_names(subjects)
-    applicants = _applicants(connection, known, seen, subjects, names, district, as_of)
+    applicants = _applicants(connection, told, subjects, names, district, as_of)
     if only is not None:
         applicants = only.of(applicants)
     applicants = engine.numbered(connection, "applicants", applicants, "applicant_id")
@@ -180,7 +175,7 @@ def _link(
     reports = linked_facts.with_codes(connection, known["credit_report"], resolving)
     reports = engine.keep(connection, "credit_reports", linked_facts.with_filing(reports, known["agency"], as_of))
     consents = engine.keep(connection, "consents", linked_facts.live(known["consent"], as_of))
-    records = linked_facts.records(known["credit_record"], seen["credit_record"], applicants, as_of)
+    records = linked_facts.records(known["credit_record"], told["credit_record"].seen, applicants, as_of)
     facts = Facts(
         applicants=applicants.select(
             "applicant_id", "test_date", "type", "procurement_form", "fund_kind", "land_method", "is_construction",
@@ -231,21 +226,20 @@ def _unique_names(subjects: ibis.Table) -> ibis.Table:
 
 def _applicants(
     connection: Connection,
-    known: Mapping[str, ibis.Table],
-    seen: Mapping[str, ibis.Table],
+    told: Mapping[str, Told],
     subjects: ibis.Table,
     names: ibis.Table,
     district: District,
     as_of: date,
 ) -> ibis.Table:
     day = ibis.literal(as_of)
-    matters = known["matter"]
-    matters = _one_each(connection, matters, seen["matter"], ["matter_id"]).filter(
+    matters = _one_each(connection, told["matter"].state, told["matter"].seen, ["matter_id"])
+    matters = matters.filter(
         matters.state == PENDING,
         matters.opened_on.isnull() | (matters.opened_on <= day),
         matters.decided_on.isnull() | (matters.decided_on > day),
     )
-    applicants = _one_each(connection, known["applicant"], seen["applicant"], ["matter_id", "applicant_no"])
+    applicants = _one_each(connection, told["applicant"].state, told["applicant"].seen, ["matter_id", "applicant_no"])
     if "applicant" in district.resolve_names:
         applicants = applicants.left_join(names, "name_key").drop("name_key_right")
         gave_none = applicants.uscc_problem.isnull() | (applicants.uscc_problem == "EMPTY")

@@ -11,6 +11,7 @@ import itertools
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import ModuleType
@@ -26,8 +27,8 @@ from chengxin.lake import Lake, arrow_schema
 from chengxin.tables import TABLES
 
 __all__ = [
-    "ROW_GROUP", "Connection", "DuckDB", "as_of", "canonical", "connect", "copy_to", "joins_as_written", "keep",
-    "known", "newest", "numbered", "observations", "repeated", "row_hash", "write",
+    "ROW_GROUP", "Connection", "DuckDB", "Told", "as_of", "canonical", "connect", "copy_to", "joins_as_written", "keep",
+    "newest", "numbered", "observations", "repeated", "row_hash", "told", "write",
 ]  # fmt: skip
 
 Connection: TypeAlias = SQLBackend
@@ -64,7 +65,22 @@ def _observations(connection: Connection, files: Sequence[str], name: str) -> ib
     return table.mutate(**missing).select(*schema.names) if missing else table.select(*schema.names)
 
 
-def known(
+@dataclass(frozen=True)
+class Told:
+    """What is known of a table on a day, lazily."""
+
+    seen: ibis.Table
+    """Every observation."""
+    newest: ibis.Table
+    """The newest per source and key, tombstones included."""
+
+    @property
+    def state(self) -> ibis.Table:
+        """The newest, tombstones left out."""
+        return self.newest.filter(~self.newest.removed)
+
+
+def told(
     connection: Connection,
     lake: Lake,
     name: str,
@@ -73,8 +89,8 @@ def known(
     seq: int | None = None,
     without: Sequence[int] = (),
     sources: Sequence[str] | None = None,
-) -> ibis.Table:
-    """Every observation of a table that is known on a day.
+) -> Told:
+    """What is known of a table on a day.
 
     Args:
         connection: the engine.
@@ -85,21 +101,24 @@ def known(
         without: commits that do not count.
         sources: these sources only; None: all.
     """
-    rows = observations(connection, lake, name)
-    return rows.filter(_known(rows, day, seq, without, sources))
-
-
-def _known(
-    rows: ibis.Table, day: date, seq: int | None, without: Sequence[int], sources: Sequence[str] | None
-) -> list[ibis.Value]:
-    conditions = [rows.observed_on <= ibis.literal(day)]
+    files = lake.files(name)
+    every = _observations(connection, files, name)
+    conditions = [every.observed_on <= ibis.literal(day)]
     if seq is not None:
-        conditions.append(rows.seq <= seq)
+        conditions.append(every.seq <= seq)
     if without:
-        conditions.append(rows.seq.notin(without))
+        conditions.append(every.seq.notin(without))
     if sources is not None:
-        conditions.append(rows.source.isin(sources))
-    return conditions
+        conditions.append(every.source.isin(sources))
+    rows = every.filter(conditions)
+    seen = rows.select(*_OBSERVATION)
+    largest = footers.one_observation(max(files, key=os.path.getsize)) if files else None
+    if largest is not None:
+        # Rows of one harvest do not replace one another: those of the largest need only be sought among the others,
+        # which may be few or none.
+        beside = every.filter((every.observed_on != largest.observed_on) | (every.seq != largest.seq))
+        seen = seen.filter(_hash(seen.natural_key).isin(beside.select(_hash=_hash(beside.natural_key))._hash))
+    return Told(rows, rows.anti_join(_superseded(seen), _OBSERVATION))
 
 
 def newest(
@@ -112,19 +131,8 @@ def newest(
     without: Sequence[int] = (),
     sources: Sequence[str] | None = None,
 ) -> ibis.Table:
-    """The newest observation per source and key on a day, tombstones included. Arguments: those of `known`."""
-    files = lake.files(name)
-    every = _observations(connection, files, name)
-    conditions = _known(every, day, seq, without, sources)
-    rows = every.filter(conditions)
-    seen = rows.select(*_OBSERVATION)
-    largest = footers.one_observation(max(files, key=os.path.getsize)) if files else None
-    if largest is not None:
-        # Rows of one harvest do not replace one another: those of the largest need only be sought among the others,
-        # which may be few or none.
-        beside = every.filter(*conditions, (every.observed_on != largest.observed_on) | (every.seq != largest.seq))
-        seen = seen.filter(_hash(seen.natural_key).isin(beside.select(_hash=_hash(beside.natural_key))._hash))
-    return rows.anti_join(_superseded(seen), _OBSERVATION)
+    """The newest observation per source and key on a day, tombstones included. Arguments: those of `told`."""
+    return told(connection, lake, name, day, seq=seq, without=without, sources=sources).newest
 
 
 _OBSERVATION = ("source", "natural_key", "observed_on", "seq")
@@ -194,8 +202,7 @@ def as_of(
         sources: these sources only; None: all.
     """
     only = [source] if source is not None else sources
-    rows = newest(connection, lake, name, day, seq=seq, without=without, sources=only)
-    return rows.filter(~rows.removed)
+    return told(connection, lake, name, day, seq=seq, without=without, sources=only).state
 
 
 def joins_as_written(connection: Connection) -> AbstractContextManager[None]:

@@ -122,17 +122,18 @@ def keep(connection: DuckDB, name: str, rows: ibis.Table) -> ibis.Table:
     create = sge.Create(kind="TABLE", this=sge.Schema(this=table, expressions=columns), properties=temporary)
     names = [sge.to_identifier(column, quoted=True) for column in schema.names]
     insert = sge.insert(connection.compiler.to_sqlglot(rows), into=table, columns=names)
-    statements = [statement.sql(connection.dialect) for statement in (create, insert)]
-    connection.later(partial(_fill, connection, rows, statements))
+    # One text of two statements: the thread that runs them waits for Python's lock after each, while this one words the
+    # next.
+    text = ";".join(statement.sql(connection.dialect) for statement in (create, insert))
+    connection.later(partial(_fill, connection, rows, text))
     place = operations.Namespace(catalog="temp", database="main")
     return operations.DatabaseTable(named, schema=schema, source=connection, namespace=place).to_expr()
 
 
-def _fill(connection: DuckDB, rows: ibis.Table, statements: Sequence[str]) -> None:
+def _fill(connection: DuckDB, rows: ibis.Table, text: str) -> None:
     # Tables that Python holds are made known first; this is what ibis does before each statement of its own.
     connection._run_pre_execute_hooks(rows)
-    for statement in statements:
-        connection.con.execute(statement).fetchall()
+    connection.con.execute(text).fetchall()
 
 
 def numbered(connection: DuckDB, name: str, rows: ibis.Table, column: str) -> ibis.Table:
