@@ -45,7 +45,6 @@ def outcome(rank: ir.Value) -> ir.Value:
 
 def decode(bits: ir.Value, names: Sequence[str]) -> ir.Value:
     """The list of the names whose bits are set, in the order of `names`."""
-    """Bits as the list of their names."""
-    words = [((bits & (1 << place)) != 0).ifelse(name, ibis.null("string")) for place, name in enumerate(names)]
+    every = ibis.literal(list(names), type="array<string>")
     # Most rows have no bit at all: these skip the list.
-    return (bits == 0).ifelse(EMPTY, ibis.array(words).filter(lambda word: word.notnull()))
+    return (bits == 0).ifelse(EMPTY, every.filter(lambda _, place: ((bits >> place) & 1) != 0))
