@@ -9,6 +9,10 @@ further than the first day that does. What a harvest spoke of is noted when it i
 fingerprints of natural keys under `<var>/staging/said`: so a backfill of many days reads each harvest once, and those
 again that share records, instead of every later harvest for every day. The notes can be deleted at any time.
 
+Items of a list belong to whichever record has the values that they inherited. Where these are not the record's whole
+key, records of several keys may speak of one item, and the notes hold these values too. Where they are no part of the
+item's own key either (or none are inherited), an item may wander from record to record, so every later harvest is read.
+
 (A full source needs none of this: what its later day said is its whole state, which the lake can tell.)
 """
 
@@ -47,7 +51,7 @@ FOLDER = "later"
 NOTES = "said"
 """In `<var>/staging`: source → harvest → what it spoke of."""
 Keys: TypeAlias = npt.NDArray[np.uint64]
-"""Fingerprints of natural keys, sorted, each once."""
+"""Fingerprints of natural keys and of inherited values, sorted, each once."""
 
 
 class _Judged(Gate):
@@ -84,19 +88,19 @@ def stage(house: House, contract: Contract, as_of: date, rules: Rules, folder: P
     notes = _Notes(house, contract, connection)
     wanted = notes.of(folder, own=True)
     for day, harvests in groupby(enumerate(told), key=lambda one: one[1].as_of):
-        if notes.by_key and not len(wanted):
+        if notes.suffice and not len(wanted):
             return
         accepted = [np.empty(0, np.uint64)]
         for number, (_, harvest_id) in harvests:
             known = notes.read(harvest_id)
-            if notes.by_key and known is not None and not _shared(known, wanted):
+            if notes.suffice and known is not None and not _shared(known, wanted):
                 continue
             own = folder / FOLDER / f"{number:06d}_{day}"
             if _staged(house, contract, day, harvest_id, rules, own, connection):
                 known = notes.of(own)
                 notes.write(harvest_id, known)
                 accepted.append(notes.of(own, held=False))
-                if notes.by_key and not _shared(known, wanted):
+                if notes.suffice and not _shared(known, wanted):
                     shutil.rmtree(own)
         wanted = np.setdiff1d(wanted, np.concatenate(accepted))
 
@@ -140,13 +144,26 @@ class _Notes:
     def __init__(self, house: House, contract: Contract, connection: Any) -> None:
         self.contract, self.connection = contract, connection
         self.salt = hashlib.sha256(b"said" + key(house)).hexdigest()
-        made_by = hashlib.sha256(f"{contract.sha256} {__version__} {self.salt}".encode()).hexdigest()[:12]
+        self.links = self._links()
+        made_by = hashlib.sha256(f"{contract.sha256} {__version__} {self.links} {self.salt}".encode()).hexdigest()[:12]
         self.folder = house.staging_dir / NOTES / contract.name / made_by
 
     @property
-    def by_key(self) -> bool:
-        """Whether only records of one key matter to one another: what a list in them says inherits the whole key."""
-        return all({*self.contract.key} <= {*child.inherit.values()} for child in self.contract.children.values())
+    def suffice(self) -> bool:
+        """Whether they tell every harvest that can matter."""
+        return all(
+            pairs and {field for field, _ in pairs} <= {*child.key}
+            for child in self.contract.children.values()
+            if (pairs := self.links.get(child.table)) is not None
+        )
+
+    def _links(self) -> dict[str, list[tuple[str, str]]]:
+        """Table of a list → field of its items ← field of its record, of those that do not inherit the whole key."""
+        found: dict[str, set[tuple[str, str]]] = {}
+        for child in self.contract.children.values():
+            found.setdefault(child.table, set()).update(child.inherit.items())
+        whole = {*self.contract.key}
+        return {table: sorted(pairs) for table, pairs in found.items() if not whole <= {source for _, source in pairs}}
 
     def of(self, folder: Path, *, held: bool = True, own: bool = False) -> Keys:
         """Fingerprints of what is staged in a folder.
@@ -160,11 +177,16 @@ class _Notes:
         parts = [self._files(folder, f"{main}-accepted", "natural_key")]
         parts += [self._files(folder, f"{main}-held", "natural_key")] if held else []
         parts += [self._files(folder, f"{REJECTED.name}-accepted", "_key")] if own else []
+        # Of accepted records alone: what is in a list counts where its record does.
+        for table, pairs in self.links.items():
+            values = "".join(f""" || chr(31) || CAST("{source}" AS VARCHAR)""" for _, source in pairs)
+            parts.append(self._files(folder, f"{main}-accepted", f"chr(30) || '{table}'{values}"))
         told = " UNION ALL ".join(filter(None, parts))
         if not told:
             return np.empty(0, np.uint64)
         fingerprint = f"CAST('0x' || left(sha256('{self.salt}' || name), 16) AS UBIGINT)"
-        query = f"SELECT DISTINCT {fingerprint} AS name FROM ({told}) ORDER BY 1"  # noqa: S608 - names are ours
+        # An item without one of the values belongs to no record: it is null here, and equal to nothing in publishing.
+        query = f"SELECT DISTINCT {fingerprint} AS name FROM ({told}) WHERE name IS NOT NULL ORDER BY 1"  # noqa: S608 - names are ours
         return np.asarray(self.connection.execute(query).fetchnumpy()["name"], np.uint64)
 
     def read(self, harvest_id: int) -> Keys | None:
