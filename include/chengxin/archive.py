@@ -163,8 +163,11 @@ def _damaged(source: str, sha256: str, why: str) -> ArchiveError:
 @contextmanager
 def _new_file(folder: Path) -> Iterator[Path]:
     """A file whose name says that it is not complete; gone on the way out unless `_publish` has renamed it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=folder, suffix=".new")
+    try:
+        descriptor, name = tempfile.mkstemp(dir=folder, suffix=".new")
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=folder, suffix=".new")
     os.close(descriptor)
     try:
         yield Path(name)
@@ -173,7 +176,8 @@ def _new_file(folder: Path) -> Iterator[Path]:
 
 
 def _publish(new: Path, target: Path, durable: bool) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if new.parent != target.parent:
+        target.parent.mkdir(parents=True, exist_ok=True)
     if durable:
         _sync(new)
     new.rename(target)
