@@ -48,6 +48,7 @@ def test_a_good_contract(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (("0 2 * * *", "61 2 * * *"), "no cron expression"),
         (("mode: full", "mode: full\nmoed: full"), r"moed: unknown key\. did you mean 'mode'\?"),
         (("owner: data-engineering", "owner: a\nowner: b"), r"a key stands twice.*line 18"),
         (("名称: name", "名称: nmae"), r"agency has no field 'nmae'"),
@@ -76,6 +77,11 @@ def test_money_needs_a_unit(tmp_path: Path) -> None:
 def test_file_name_and_name_agree(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="calls itself 'agencies'"):
         contracts.load(_write(tmp_path, GOOD, "others"))
+
+
+def test_a_file_of_brackets_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="inside one another"):
+        contracts.load(_write(tmp_path, "name: " + "[" * 5000))
 
 
 def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:

@@ -125,6 +125,29 @@ class TestTidy:
         upkeep.expire(house, "subject")
         assert len(house.lake.rows("subject")) == 11
 
+    def test_a_commit_that_closes_while_files_are_swept_keeps_its_file(
+        self, house: House, lake: FactLake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with house.ledger.begin() as session:
+            commit = Commit(kind="harvest", name="subjects", as_of=date(2026, 6, 15), opened_at=house.clock())
+            session.add(commit)
+            session.flush()
+            seq = commit.seq
+        file = house.lake.data_file("subject", seq)
+        file.write_bytes(Path(house.lake.files("subject")[0]).read_bytes())
+        looked = upkeep._named_files
+
+        def then_it_closes(table: Any) -> Any:
+            named = looked(table)
+            house.lake.commit("subject", [file], seq)
+            with house.ledger.begin() as session:
+                session.get_one(Commit, seq).closed_at = house.clock()
+            return named
+
+        monkeypatch.setattr(upkeep, "_named_files", then_it_closes)
+        upkeep.sweep(house, "subject", grace=timedelta(0))
+        assert file.exists()
+
 
 def test_stray_files_are_counted(house: House) -> None:
     assert maintain.orphans(house) == {}

@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from chengxin import yamlfile
 from chengxin.errors import ChengxinError, ConfigError
@@ -140,6 +140,15 @@ class Contract(Strict):
     """A sample of the source under `tests/fixtures`, for its contract test."""
     partitions: Partitions | None = None
     """How a big source is cut into parts that are fetched side by side; None: in one piece."""
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_cron(cls, schedule: str) -> str:
+        from croniter import croniter
+
+        if not croniter.is_valid(schedule):
+            raise ValueError(f"{schedule!r} is no cron expression: minute hour day month weekday")
+        return schedule
 
     @model_validator(mode="after")
     def _fits_its_tables(self) -> Contract:

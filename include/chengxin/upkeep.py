@@ -130,9 +130,9 @@ def sweep(house: House, name: str, *, grace: timedelta = timedelta(hours=1)) -> 
     """
     folder = Path(local_path(house.lake.table(name).location()))
     found = [(path, path.stat().st_mtime) for path in folder.rglob("*") if path.is_file()]
-    # Looked up after the walk: what was committed meanwhile is named now.
-    named = _named_files(house.lake.table(name))
+    # In this order, after the walk: a commit that closes meanwhile is still open here, or named already.
     open_commits = _open_commits(house)
+    named = _named_files(house.lake.table(name))
     # Files have the operating system's time, whatever day the house speaks for.
     now = time.time()
     removed = 0

@@ -71,6 +71,13 @@ def _parse(path: Path, text: str) -> Any:
             why=str(error.problem),
             remedy="keep one of the two",
         ) from None
+    except RecursionError:
+        raise ConfigError(
+            "not valid YAML",
+            where=str(path),
+            why="brackets or blocks inside one another, hundreds deep",
+            remedy="look for a bracket that is never closed",
+        ) from None
     except YAMLError as error:
         raise ConfigError(
             "not valid YAML", where=_place(path, error), why=str(getattr(error, "problem", error))

@@ -112,6 +112,10 @@ def test_a_page_longer_than_a_batch_is_cut(house: House) -> None:
 
 
 def test_null_records_of_a_page_are_none(house: House) -> None:
+    assert rows(house, HTTP, b'{"code":"200","data":{"records":null}}') == []
+
+
+def test_a_page_without_its_list_is_named(house: House) -> None:
     with pytest.raises(SourceContentError, match=r"no list at 'data\.records'"):
         rows(house, HTTP, b'{"code":"200","data":{}}')
 

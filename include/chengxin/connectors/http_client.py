@@ -40,7 +40,8 @@ MAX_BODY = 256 << 20
 MAX_WAIT = 300.0
 """Seconds that `Retry-After` may ask for; more, and the next run is the better try."""
 MAX_REDIRECTS = 3
-MAY_PASS = frozenset({429, 500, 502, 503, 504})
+MAY_PASS = frozenset({408, 425, 429, *range(500, 600)} - {521})
+"""Statuses that another try may change: 521 is a browser challenge, which no program passes."""
 _PASSING = (
     requests.ConnectionError,
     requests.Timeout,

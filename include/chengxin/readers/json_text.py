@@ -44,7 +44,10 @@ def page(
         return
     found = _decode(data, where)
     for name in path:
-        found = found.get(name) if isinstance(found, dict) else None
+        found = found.get(name, msgspec.UNSET) if isinstance(found, dict) else msgspec.UNSET
+    # A quiet day of many a platform: no empty list, but null.
+    if found is None:
+        return
     if not isinstance(found, list):
         raise SourceContentError(f"no list at {records!r}", where=where, remedy="compare `envelope` of the contract")
     if found:
