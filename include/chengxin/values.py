@@ -121,6 +121,7 @@ def money(column: pa.Array, unit: str) -> tuple[pa.Array, Problems]:
         problems[mask(pc.and_(pc.is_valid(column), pc.invert(readable)))] = UNREADABLE
         amount_text = pc.if_else(readable, amount_text, NULL)
         amount = _decimal(amount_text, wide)
+        problems[mask(pc.and_(readable, pc.is_null(amount)))] = UNREADABLE
         factors = np.where(mask(pc.equal(own, "元")), 1, np.where(mask(pc.starts_with(own, "万")), 10_000, 0))
         factors[factors == 0] = factor.as_py()
         factor = pa.array(factors).cast(pa.decimal128(19, 0)).cast(pa.decimal128(5, 0))
@@ -184,7 +185,10 @@ def _by_word(column: pa.Array, read: Any) -> tuple[pa.Array, Problems]:
 
 
 def _plain(text: pa.Array) -> pa.Array:
-    return pc.replace_substring_regex(pc.utf8_normalize(text, form="NFKC"), r"[,,\s]", "")
+    """A number's text without spaces, and without commas where they part thousands: elsewhere one may be a point."""
+    text = pc.replace_substring_regex(pc.utf8_normalize(text, form="NFKC"), r"\s", "")
+    grouped = pc.match_substring_regex(text, r"^[^\d,.]*\d{1,3}(,\d{3})+([^\d,][^,]*)?$")
+    return pc.if_else(grouped, pc.replace_substring(text, ",", ""), text)
 
 
 def _integers(words: pa.Array) -> tuple[pa.Array, Problems]:
