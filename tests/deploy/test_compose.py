@@ -179,6 +179,20 @@ def test_postgresql_has_a_connection_for_whoever_wants_one(more: dict[str, str])
     assert more or f"= {pages + tasks + 4 * airflow} as it stands, of `MAX_CONNECTIONS` ({most})" in page
 
 
+def test_a_worker_has_the_memory_that_its_tasks_may_take() -> None:
+    """The sum of docs/operating.md: a task takes at most 1.3 times its engine's share, and 400 MiB."""
+    defaults = ("WORKER_CONCURRENCY", "CHENGXIN_MEMORY_LIMIT", "WORKERS")
+    found = composefile.VARIABLE.finditer(composefile.FILE.read_text("utf-8"))
+    given = {one["name"]: "x" for one in found if one["name"] and one["name"] not in defaults}
+    worker = interpolate(FILE, given)["services"]["worker"]
+    engine = re.fullmatch(r"(\d+)MB", worker["environment"]["CHENGXIN_MEMORY_LIMIT"])
+    limit = re.fullmatch(r"(\d+)g", worker["deploy"]["resources"]["limits"]["memory"])
+    assert engine
+    assert limit
+    tasks = int(worker["environment"]["AIRFLOW__CELERY__WORKER_CONCURRENCY"])
+    assert tasks * (1.3 * int(engine[1]) + 400) <= 1024 * int(limit[1])
+
+
 def test_what_must_be_given_is_asked_for() -> None:
     needed = {
         found["name"]
