@@ -97,6 +97,16 @@ def test_a_row_that_breaks_is_not_taken_for_gone(source: Source) -> None:
     assert len(source.state(TUESDAY)) == 5
 
 
+def test_a_row_whose_key_breaks_is_not_taken_for_gone(source: Source) -> None:
+    source.run(MONDAY, [entry(n) for n in range(5)])
+    broken = {key: value for key, value in entry(0).items() if key != "no"}
+    outcome = source.run(TUESDAY, [broken, *(entry(n) for n in range(1, 4))])
+    assert (outcome["rejected"], outcome["unchanged"], outcome["removed"]) == (1, 3, 1), "the fifth is gone, in truth"
+    assert len(source.state(TUESDAY)) == 4
+    outcome = source.run(WEDNESDAY, [entry(n) for n in range(1, 4)])
+    assert outcome["removed"] == 1, "with the broken row goes what it stood for"
+
+
 def test_running_again_adds_nothing(source: Source) -> None:
     first = source.run(MONDAY, [entry(n) for n in range(5)])
     before = source.house.lake.snapshot_id("list_entry")

@@ -3,6 +3,7 @@
 What spans chunks is done here, set-based, in DuckDB over the staged files and the lake's own. A harvest is compared
 with what the lake says of its source on its day; only what is new or changed is written, and for full sources a
 tombstone for each key that is gone. A key whose row was rejected today is still at the source: it is not gone.
+If the key is what could not be read, a row of that name which agrees with what was read is taken to be the one.
 
 A day harvested late must not change how a later harvested day reads. For a full source, whatever a late harvest writes
 for a key is therefore followed by an observation on the next harvested day that restores what that day said. For an
@@ -24,7 +25,7 @@ import pyarrow as pa
 from chengxin import engine, late, suppression
 from chengxin.contracts import Contract
 from chengxin.lake import Lake, arrow_schema, arrow_type
-from chengxin.staging import quoted
+from chengxin.staging import NAMES, quoted
 from chengxin.tables import TABLES
 
 REJECTED = "rejected"
@@ -83,6 +84,9 @@ class Publication:
         for name in self.tables:
             self._staged(name, "accepted")
             self._staged(name, "held")
+        self.keyless = {name for name in contract.tables if any(staged.glob(f"{name}-keyless-*.parquet"))}
+        for name in self.keyless:
+            self._staged(name, "keyless")
         self.retold = sorted((staged / late.FOLDER).glob("*_*"))
         for name in contract.tables if self.retold else ():
             for kind in ("accepted", "held"):
@@ -238,6 +242,8 @@ class Publication:
             f"SELECT natural_key FROM {name}_current ANTI JOIN {name}_kept USING (natural_key) "
             f"ANTI JOIN {name}_held USING (natural_key)"
         )
+        if name in self.keyless:
+            vanished = f"SELECT natural_key FROM ({vanished}) ANTI JOIN ({self._still_there(name)}) USING (natural_key)"
         if self.contract.mode == "full":
             return vanished
         main = self.contract.table
@@ -258,6 +264,16 @@ class Publication:
             f"SELECT natural_key FROM ({vanished}) SEMI JOIN (SELECT items.natural_key FROM {name}_items items "
             f"SEMI JOIN {main}_kept parent ON {same}) USING (natural_key)"
         )
+
+    def _still_there(self, name: str) -> str:
+        """SQL of the keys that a rejected row of unreadable key may stand for: of its name, and of what was read."""
+        named = next(column.name for column in TABLES[name].columns if column.name in NAMES)
+        children = (child for child in self.contract.children.values() if child.table == name)
+        key = self.contract.key if name == self.contract.table else next(children).key
+        self._lake_view(f"{name}_named", name, self.as_of, ", ".join(dict.fromkeys(("natural_key", named, *key))))
+        same = [f'known."{named}" = broken."{named}"']
+        same += [f'(broken."{part}" IS NULL OR broken."{part}" = known."{part}")' for part in key]
+        return f"SELECT known.natural_key FROM {name}_named known JOIN {name}_keyless broken ON {' AND '.join(same)}"
 
     def _inherited(self, name: str) -> set[tuple[str, str]]:
         """Field of a list's item ← field of its record."""

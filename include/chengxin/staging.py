@@ -1,7 +1,8 @@
 """A harvest's records on their way to the lake: normalised, judged and counted chunk by chunk, then on disk.
 
 Staging holds Parquet files per fact table: accepted rows with their natural key and row hash, the keys of rejected rows
-(they are still at the source, so they have not vanished), and the rejected rows themselves. Memory holds one chunk.
+(they are still at the source, so they have not vanished; of a key that cannot be read, the name and the parts that
+can), and the rejected rows themselves. Memory holds one chunk.
 
 The row hash is the first 32 hexadecimal digits of SHA-256 over `name=value` of every content column that is not null,
 in the table's order, joined by U+001F; dates and instants as ISO text (instants as microseconds since 1970), money with
@@ -28,7 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chengxin import identity, lists, normalise, values
-from chengxin.arrays import TEXT, Bools
+from chengxin.arrays import TEXT, Bools, mask
 from chengxin.contracts import FACT_TABLES, Contract
 from chengxin.normalise import Chunk, Facts
 from chengxin.quality import judge
@@ -38,6 +39,8 @@ from chengxin.quality.rules import CODE_VALID, AnyRule, Rules, of
 from chengxin.tables import REJECTED, Table
 
 SEPARATOR = "\x1f"
+NAMES = ("subject_name", "name")
+"""Columns by which a row is known whose key cannot be read."""
 _WAITING = 4
 """Files of staging that wait to be written: those of about one chunk."""
 _FILE = 10_000
@@ -229,6 +232,11 @@ class Staging:
         keys = pa.table({name: facts.columns[name] for name in key}).filter(pa.array(which))
         given = " AND ".join(f'"{name}" IS NOT NULL' for name in key)
         self._copy(keys, f"{natural_key(key)} AS natural_key", f"{facts.table.name}-held", f"WHERE {given}")
+        named = next((name for name in NAMES if name in facts.columns), None)
+        if named is not None:
+            broken = ~whole(facts, key) & which & mask(pc.is_valid(facts.columns[named]))
+            rest = pa.table({name: facts.columns[name] for name in dict.fromkeys((named, *key))})
+            self._copy(rest.filter(pa.array(broken)), "*", f"{facts.table.name}-keyless")
 
     def _copy_rejected(self, judged: Judged, key: Sequence[str]) -> None:
         facts, rows = judged.facts, judge.rejected(judged)
@@ -279,6 +287,12 @@ class Staging:
         with self.connection.cursor() as cursor:
             cursor.register("_rows", rows)
             cursor.execute(query).fetchall()
+
+
+def whole(facts: Facts, key: Sequence[str]) -> Bools:
+    """Rows whose key was read to its last part."""
+    parts = [mask(pc.is_valid(facts.columns[name])) for name in key]
+    return np.logical_and.reduce(parts)
 
 
 def natural_key(names: Sequence[str]) -> str:
