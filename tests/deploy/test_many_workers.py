@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 import requests
@@ -171,7 +172,19 @@ def test_a_worker_died_in_mid_harvest_and_the_day_ended_complete(days: Days) -> 
 
 
 def test_the_numbers_are_those_of_the_embedded_day(days: Days) -> None:
-    assert days.summary.sources == days.embedded.summary.sources
+    # A task that was killed between its harvest's end and its own was tried again, and found everything unchanged.
+    struck = {dag.removeprefix("harvest__") for dag, _ in days.killed}
+
+    def kept(sources: Mapping[str, Any]) -> dict[str, Any]:
+        found = {}
+        for name, counts in sources.items():
+            one = dict(counts)
+            if name in struck:
+                one["kept"] = one.pop("published") + one.pop("unchanged")
+            found[name] = one
+        return found
+
+    assert kept(days.summary.sources) == kept(days.embedded.summary.sources)
     assert days.summary.advice == days.embedded.summary.advice
     assert days.summary.mails == days.embedded.summary.mails
 
