@@ -2,9 +2,8 @@
 
 Fetching waits for the source and for disks, judging for the processor: side by side they take little longer than the
 longer of them. What is judged are the bytes that the archive keeps in either case: read from there, or just put there
-and still at hand. Nothing that is staged counts before the fetch
-has come to its end, and only if it was made of exactly the raw objects that the ledger then holds; else it is thrown
-away and staged anew from the ledger's.
+and still at hand. Nothing that is staged counts before the fetch has come to its end, and only if it was made of
+exactly the raw objects that the ledger then holds; else it is thrown away and staged anew from the ledger's.
 """
 
 from __future__ import annotations

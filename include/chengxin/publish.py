@@ -25,7 +25,7 @@ import pyarrow as pa
 from chengxin import engine, late, suppression
 from chengxin.contracts import Contract
 from chengxin.lake import Lake, arrow_schema, arrow_type
-from chengxin.staging import NAMES, quoted
+from chengxin.staging import quoted
 from chengxin.tables import TABLES
 
 REJECTED = "rejected"
@@ -267,12 +267,10 @@ class Publication:
 
     def _still_there(self, name: str) -> str:
         """SQL of the keys that a rejected row of unreadable key may stand for: of its name, and of what was read."""
-        named = next(column.name for column in TABLES[name].columns if column.name in NAMES)
-        children = (child for child in self.contract.children.values() if child.table == name)
-        key = self.contract.key if name == self.contract.table else next(children).key
-        self._lake_view(f"{name}_named", name, self.as_of, ", ".join(dict.fromkeys(("natural_key", named, *key))))
+        named, *parts = self.connection.table(f"{name}_keyless").columns
+        self._lake_view(f"{name}_named", name, self.as_of, ", ".join(("natural_key", named, *parts)))
         same = [f'known."{named}" = broken."{named}"']
-        same += [f'(broken."{part}" IS NULL OR broken."{part}" = known."{part}")' for part in key]
+        same += [f'(broken."{part}" IS NULL OR broken."{part}" = known."{part}")' for part in parts]
         return f"SELECT known.natural_key FROM {name}_named known JOIN {name}_keyless broken ON {' AND '.join(same)}"
 
     def _inherited(self, name: str) -> set[tuple[str, str]]:

@@ -39,7 +39,7 @@ from chengxin.quality.rules import CODE_VALID, AnyRule, Rules, of
 from chengxin.tables import REJECTED, Table
 
 SEPARATOR = "\x1f"
-NAMES = ("subject_name", "name")
+_NAMES = ("subject_name", "name")
 """Columns by which a row is known whose key cannot be read."""
 _WAITING = 4
 """Files of staging that wait to be written: those of about one chunk."""
@@ -232,9 +232,11 @@ class Staging:
         keys = pa.table({name: facts.columns[name] for name in key}).filter(pa.array(which))
         given = " AND ".join(f'"{name}" IS NOT NULL' for name in key)
         self._copy(keys, f"{natural_key(key)} AS natural_key", f"{facts.table.name}-held", f"WHERE {given}")
-        named = next((name for name in NAMES if name in facts.columns), None)
+        named = next((name for name in _NAMES if name in facts.columns), None)
         if named is not None:
-            broken = ~whole(facts, key) & which & mask(pc.is_valid(facts.columns[named]))
+            whole = np.logical_and.reduce([mask(pc.is_valid(facts.columns[name])) for name in key])
+            broken = which & ~whole & mask(pc.is_valid(facts.columns[named]))
+            # The name comes first, for `chengxin.publish`.
             rest = pa.table({name: facts.columns[name] for name in dict.fromkeys((named, *key))})
             self._copy(rest.filter(pa.array(broken)), "*", f"{facts.table.name}-keyless")
 
@@ -287,12 +289,6 @@ class Staging:
         with self.connection.cursor() as cursor:
             cursor.register("_rows", rows)
             cursor.execute(query).fetchall()
-
-
-def whole(facts: Facts, key: Sequence[str]) -> Bools:
-    """Rows whose key was read to its last part."""
-    parts = [mask(pc.is_valid(facts.columns[name])) for name in key]
-    return np.logical_and.reduce(parts)
 
 
 def natural_key(names: Sequence[str]) -> str:

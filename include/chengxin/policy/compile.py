@@ -162,9 +162,7 @@ class _Compiler:
         rows = applicants.filter(applicants.gate.notnull())
         return _finding(rows, line=rows.gate)
 
-    def reports(
-        self, judged: ir.Table, reports: ir.Table, keep: Callable[[str, ir.Table], ir.Table] = lambda _, rows: rows
-    ) -> ir.Table:
+    def reports(self, judged: ir.Table, reports: ir.Table, keep: Callable[[str, ir.Table], ir.Table]) -> ir.Table:
         """Why there is no usable report; or the grade of the one that is read."""
         policy, book = self.policy, self.book
         given = reports.rename(report_applicant="applicant_id", report_code="uscc")
