@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chengxin import identity, lists, normalise, values
+from chengxin import identity, lists, normalise, persons, values
 from chengxin.arrays import TEXT
 from chengxin.clock import BEIJING
 from chengxin.contracts import Contract
@@ -91,7 +91,7 @@ def test_any_text_is_read_or_refused(word: str) -> None:
         ((typed, problem),) = read(reader, word)
         assert typed is None or problem in (values.OK, values.NORMALISED)
     values.clean(text(word))
-    values.hide(text(word))
+    persons.hide(text(word))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_texts_hide_persons_and_refuse_wrong_encodings() -> None:
     found = read(values.texts, "甲公司", "\ufffd", long, "身份证110101199003070038", "1234567890123456789", None)
     assert [problem for _, problem in found] == [0, values.GARBLED, values.TOO_LONG, values.PERSONAL_ID, 0, 0]
     assert found[3][0] is None
-    assert values.hide(text("张 13812345678", "110101199003070038", CODE)).to_pylist() == [
+    assert persons.hide(text("张 13812345678", "110101199003070038", CODE)).to_pylist() == [
         "张 ***********",
         "*" * 18,
         CODE,

@@ -29,15 +29,3 @@ def content(text: pa.Array) -> npt.NDArray[np.uint8]:
         return np.empty(0, np.uint8)
     offsets = np.frombuffer(text.buffers()[1], dtype=np.int64)
     return np.frombuffer(buffer, np.uint8)[offsets[text.offset] : offsets[text.offset + len(text)]]
-
-
-def has_digit_run(data: npt.NDArray[np.uint8], length: int) -> bool:
-    """Whether `length` ASCII digits stand side by side anywhere."""
-    run = (data - np.uint8(48)) < 10
-    have = 1
-    # From runs of n to runs of 2n: a handful of passes over bytes, and no position is ever written down.
-    while have < length:
-        step = min(have, length - have)
-        run = run[step:] & run[:-step]
-        have += step
-    return bool(run.any())

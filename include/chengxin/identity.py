@@ -74,9 +74,10 @@ _ORG_WEIGHTS = np.array([3, 7, 9, 10, 5, 8, 4, 2], dtype=np.int32)
 _ORG_CHECK = np.frombuffer(b"0123456789X", dtype=np.uint8)
 
 _SPACE = r"\t-\r\x1c- \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
-_ZERO_WIDTH = r"\x{200b}-\x{200f}\x{2060}\x{feff}"
-_DASHES = r"\-\x{2010}-\x{2015}\x{2212}\x{ad}"
-_BLANK = f"[{_SPACE}{_ZERO_WIDTH}]+"
+BLANKS = _SPACE + r"\x{200b}-\x{200f}\x{2060}\x{feff}"
+"""White space and zero-width characters, and `DASHES`: what a pattern puts between square brackets."""
+DASHES = r"\-\x{2010}-\x{2015}\x{2212}\x{ad}"
+_BLANK = f"[{BLANKS}]+"
 _MANGLED = r"^\d+(\.\d*(E[+\-\x{2212}]?\d+)?|E[+\-\x{2212}]\d+)$"
 
 _NOTHING = pa.scalar("", pa.large_string())
@@ -287,7 +288,7 @@ def _fold(text: pa.Array) -> pa.Array:
 
 
 def _without_dashes(text: pa.Array) -> pa.Array:
-    return pc.replace_substring_regex(text, f"[{_DASHES}]+", "")
+    return pc.replace_substring_regex(text, f"[{DASHES}]+", "")
 
 
 def _judge_text(text: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int8]]:
@@ -321,7 +322,7 @@ def _judge_bytes(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
     reason[~(pair & area)] = _CODE["BAD_CLASS"]
     reason[~alphabet] = _CODE["BAD_ALPHABET"]
     suspects = np.flatnonzero(~check_fits & (codes[:, :17] <= ord("9")).all(axis=1))
-    reason[suspects[_is_person(codes[suspects])]] = _CODE["IS_PERSONAL_ID"]
+    reason[suspects[is_person(codes[suspects])]] = _CODE["IS_PERSONAL_ID"]
     return reason
 
 
@@ -333,20 +334,23 @@ def _check_values(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
     return ((31 - total % 31) % 31).astype(np.int32)
 
 
-def _is_person(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+def is_person(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Which of (rows, 18) bytes, 17 digits first, are citizens' numbers: a birth date, and a check that fits.
 
     Any day of 1900 to 2099 is plausible: there is no clock here, and a number too many hidden does no harm.
     """
     digit = codes[:, :17].astype(np.int32) - ord("0")
     year = digit[:, 6] * 1000 + digit[:, 7] * 100 + digit[:, 8] * 10 + digit[:, 9]
-    month = digit[:, 10] * 10 + digit[:, 11]
-    day = digit[:, 12] * 10 + digit[:, 13]
-    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    last = _MONTH_DAYS[np.where(month <= 12, month, 0)] + (leap & (month == 2))
-    born = (year >= 1900) & (year <= 2099) & (day >= 1) & (day <= last)
+    born = real_days(year, digit[:, 10] * 10 + digit[:, 11], digit[:, 12] * 10 + digit[:, 13])
     fits: npt.NDArray[np.bool_] = _PERSON_CHECK[digit @ _PERSON_WEIGHTS % 11] == codes[:, 17]
     return born & fits
+
+
+def real_days(year: npt.NDArray[Any], month: npt.NDArray[Any], day: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which are days of 1900 to 2099; months and days are numbers of at most two digits."""
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    last = _MONTH_DAYS[np.where(month <= 12, month, 0)] + (leap & (month == 2))
+    return np.asarray((year >= 1900) & (year <= 2099) & (day >= 1) & (day <= last))
 
 
 def _organisation_check(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:

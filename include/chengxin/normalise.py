@@ -134,10 +134,8 @@ def facts(contract: Contract, chunk: Chunk) -> Facts:
         FACT_TABLES[contract.table],
         contract.columns,
         raw,
-        given={
-            **{name: _constant(contract.table, name, value, count) for name, value in contract.constants.items()},
-            **{name: _combine(text, raw, contract.nulls, count) for name, text in contract.combine.items()},
-        },
+        given={name: _constant(contract.table, name, value, count) for name, value in contract.constants.items()},
+        combined={name: _combine(text, raw, contract.nulls, count) for name, text in contract.combine.items()},
         key=contract.key,
         nulls=contract.nulls,
         record=chunk.record,
@@ -168,6 +166,7 @@ def child_facts(contract: Contract, child: Child, parents: Facts, parsed: pa.Tab
             **{name: _constant(child.table, name, value, count) for name, value in child.constants.items()},
             **{name: parents.columns[source].take(parent) for name, source in child.inherit.items()},
         },
+        combined={},
         key=child.key,
         nulls=contract.nulls,
         record=parents.record[place],
@@ -208,6 +207,7 @@ def _read(
     raw: Mapping[str, pa.Array],
     *,
     given: Mapping[str, pa.Array],
+    combined: Mapping[str, pa.Array],
     key: Sequence[str],
     nulls: Sequence[str],
     record: Ints,
@@ -220,6 +220,10 @@ def _read(
     text: dict[str, pa.Array] = {}
     problems: dict[str, Problems] = {}
     own_heading = np.zeros(len(record), np.int16)
+    for name, made in combined.items():
+        typed[name], found = _READERS[_KINDS[table.column(name).type]](made)
+        if found.any():
+            problems[name] = found
     for heading, how in columns.items():
         text[how.to] = values.clean(raw[heading], nulls)
         for name in (heading, *how.also):

@@ -45,7 +45,6 @@ _WAITING = 4
 """Files of staging that wait to be written: those of about one chunk."""
 _FILE = 10_000
 """Rows of a file, at least, but for the last: a file costs milliseconds, and most chunks reject but a few rows."""
-_PERSON = identity.REASONS.index("IS_PERSONAL_ID") + values.CODE
 
 
 @dataclass(frozen=True)
@@ -204,7 +203,9 @@ class Staging:
         table = judged.facts.table.name
         lenient = self.lenient.get(table, ()) if table == self.contract.table else tuple(judged.facts.columns)
         for name, problems in judged.facts.problems.items():
-            self.tally.personal_ids += int(np.count_nonzero((problems == _PERSON) | (problems == values.PERSONAL_ID)))
+            self.tally.personal_ids += int(
+                np.count_nonzero((problems == values.PERSON_AS_CODE) | (problems == values.PERSONAL_ID))
+            )
             if name not in lenient:
                 wrong = (problems == values.UNREADABLE) | (problems >= values.CODE)
                 self.tally.unreadable[name] += int(np.count_nonzero(wrong))

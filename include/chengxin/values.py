@@ -10,18 +10,20 @@ sentinels are those met in shared government data (`domain.md` C4, G).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chengxin import identity, moments
-from chengxin.arrays import NULL, TEXT, Bools, Problems, content, has_digit_run, mask
+from chengxin import identity, moments, persons
+from chengxin.arrays import NULL, TEXT, Bools, Problems, content, mask
 
 OK, UNREADABLE, UNKNOWN_WORD, GARBLED, TOO_LONG, PERSONAL_ID, NORMALISED, CODE = 0, 1, 2, 3, 4, 5, 6, 10
 """Problem codes. `NORMALISED`: a valid code that came in another form, the only one that comes with a value.
 `CODE` + n: the n-th of `identity.REASONS`."""
+PERSON_AS_CODE = CODE + identity.REASONS.index("IS_PERSONAL_ID")
 
 TEXT_LIMIT = 4_000
 """Characters in one cell; more is no field of a record but a file in the wrong place."""
@@ -29,8 +31,9 @@ TEXT_LIMIT = 4_000
 YES = ("是", "1", "true", "t", "yes", "y", "有", "√")
 NO = ("否", "0", "false", "f", "no", "n", "无", "×")
 
+_TOO_MUCH = pa.scalar(Decimal(10**14) - Decimal("0.01"), pa.decimal128(28, 8))
+"""Amounts of 15 digits and more before the point, in whatever unit."""
 _NUMBER = r"^[+-]?(\d{1,14}(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?$"
-_PERSON = r"(?P<id>\d{17}[\dXx])"
 
 
 def clean(column: pa.Array, nulls: Sequence[str] = ()) -> pa.Array:
@@ -53,22 +56,25 @@ def texts(column: pa.Array) -> tuple[pa.Array, Problems]:
         problems[mask(pc.match_substring(column, "\ufffd"))] = GARBLED
     if len(data) > TEXT_LIMIT:
         problems[mask(pc.greater(pc.utf8_length(column), TEXT_LIMIT))] = TOO_LONG
-    if has_digit_run(data, 17):
-        suspects = np.flatnonzero(mask(pc.match_substring_regex(column, _PERSON)))
-        found = pc.struct_field(pc.extract_regex(column.take(pa.array(suspects)), _PERSON), "id")
-        reasons = identity.check_arrow(found)["reason"]
-        problems[suspects[mask(pc.equal(reasons, "IS_PERSONAL_ID"))]] = PERSONAL_ID
+    problems[persons.holding(column)] = PERSONAL_ID
     return _without(column, problems), problems
 
 
 def codes(column: pa.Array) -> tuple[pa.Array, Problems]:
-    """Credit codes in their normal form (`identity.check`); an empty value is no problem here."""
+    """Credit codes in their normal form (`identity.check`); an empty value is no problem here.
+
+    What is no code and holds a citizen's number, be it among words or of 15 digits, has the problem of one.
+    """
     checked = identity.check_arrow(column)
     words = pa.array(identity.REASONS, TEXT)
     place = pc.fill_null(pc.index_in(checked["reason"].combine_chunks(), value_set=words), -1)
     reason = place.to_numpy(zero_copy_only=False).astype(np.int8)
     problems = np.where(reason >= 0, reason + CODE, OK).astype(np.int8)
     problems[reason == identity.REASONS.index("EMPTY")] = OK
+    wrong = np.flatnonzero(problems)
+    if len(wrong):
+        told = column.take(pa.array(wrong))
+        problems[wrong[persons.holding(told) | persons.old_numbers(told)]] = PERSON_AS_CODE
     normal = checked["normalized"].combine_chunks()
     problems[mask(pc.not_equal(normal, column))] = NORMALISED
     return normal, problems
@@ -125,14 +131,14 @@ def money(column: pa.Array, unit: str) -> tuple[pa.Array, Problems]:
         factors = np.where(mask(pc.equal(own, "元")), 1, np.where(mask(pc.starts_with(own, "万")), 10_000, 0))
         factors[factors == 0] = factor.as_py()
         factor = pa.array(factors).cast(pa.decimal128(19, 0)).cast(pa.decimal128(5, 0))
-    yuan = pc.round(pc.multiply(amount, factor), ndigits=2, round_mode="half_towards_infinity")
-    try:
-        return yuan.cast(pa.decimal128(20, 2)), problems
-    except pa.ArrowInvalid:
-        # Only an amount of more than 18 digits before the point gets here.
-        fits = pc.less(pc.abs(yuan), pa.scalar(10**17, pa.decimal128(20, 0)))
+    extremes = pc.min_max(amount)
+    if pc.any(pc.greater_equal(pc.abs(pa.array([extremes["min"], extremes["max"]], wide)), _TOO_MUCH)).as_py():
+        # More digits than any amount has: a number of something else, be it of a person.
+        fits = pc.less(pc.abs(amount), _TOO_MUCH)
         problems[mask(pc.invert(fits))] = UNREADABLE
-        return pc.if_else(fits, yuan, pa.scalar(None, yuan.type)).cast(pa.decimal128(20, 2)), problems
+        amount = pc.if_else(fits, amount, pa.scalar(None, wide))
+    yuan = pc.round(pc.multiply(amount, factor), ndigits=2, round_mode="half_towards_infinity")
+    return yuan.cast(pa.decimal128(20, 2)), problems
 
 
 def booleans(column: pa.Array) -> tuple[pa.Array, Problems]:
@@ -155,14 +161,6 @@ def look_up(
     if strict:
         problems[mask(pc.and_(pc.is_valid(column), pc.invert(known)))] = UNKNOWN_WORD
     return found, problems
-
-
-def hide(values: pa.Array) -> pa.Array:
-    """Values for people to look at: what has the shape of a citizen's number or of a mobile phone is starred."""
-    shown = pc.utf8_normalize(values, form="NFKC")
-    day = r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
-    shown = pc.replace_substring_regex(shown, rf"[1-9]\d{{5}}{day}\d{{3}}[\dXx]", "*" * 18)
-    return pc.replace_substring_regex(shown, r"\b1[3-9]\d{9}\b", "*" * 11)
 
 
 def _word(value: str | bool | int) -> str:

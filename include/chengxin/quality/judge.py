@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chengxin import identity, values
+from chengxin import identity, persons, values
 from chengxin.arrays import TEXT, Bools, mask
 from chengxin.normalise import Facts
 from chengxin.quality.rules import CODE_VALID, HEADING, READABLE, REQUIRED, AnyRule, Family, Rule
@@ -175,8 +175,8 @@ def rejected(judged: Judged) -> pa.Table:
 def _shown(facts: Facts, name: str, at: npt.NDArray[np.int64]) -> Any:
     if name not in facts.text:
         return np.full(len(at), None, dtype=object)
-    text = pc.utf8_slice_codeunits(values.hide(facts.text[name].take(pa.array(at))), 0, VALUE_LENGTH)
-    person = facts.problem(name)[at] == CODE + identity.REASONS.index("IS_PERSONAL_ID")
+    text = pc.utf8_slice_codeunits(persons.hide(facts.text[name].take(pa.array(at))), 0, VALUE_LENGTH)
+    person = facts.problem(name)[at] == values.PERSON_AS_CODE
     person |= facts.problem(name)[at] == values.PERSONAL_ID
     hidden = pc.replace_substring_regex(text, r"[\dXx]", "*")
     return pc.if_else(pa.array(person), hidden, text).to_numpy(zero_copy_only=False)
