@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chengxin import harvest
+from chengxin import harvest, sums
 from chengxin.ledger.models import Commit
 from chengxin.settings import House
 from tests.dropped import MONDAY, SUNDAY, TUESDAY, Source, entry, matter, who
@@ -23,7 +23,7 @@ class Killed(BaseException):
     """Stands for a kill: no handler of the library catches it."""
 
 
-@pytest.mark.parametrize("instant", ["staged", "copied", "planned", "first commit", "committed"])
+@pytest.mark.parametrize("instant", ["staged", "copied", "planned", "first commit", "committed", "summed"])
 def test_killed_anywhere_the_rerun_doubles_nothing(
     source: Source, monkeypatch: pytest.MonkeyPatch, instant: str
 ) -> None:
@@ -43,6 +43,27 @@ def test_killed_anywhere_the_rerun_doubles_nothing(
     with source.house.ledger.begin() as session:
         assert session.query(Commit).count() == 2
         assert session.query(Commit).filter(Commit.closed_at.is_(None)).count() == 0
+    rows = {row["natural_key"]: row for row in source.house.lake.rows("harvest_sum")}
+    assert len(source.house.lake.rows("harvest_sum")) == len(rows) == 2
+    assert (rows[str(TUESDAY)]["published"], rows[str(TUESDAY)]["unchanged"]) == (2, 1)
+    assert sums.faults(source.house) == []
+
+
+@pytest.mark.parametrize("instant", ["planned", "first commit"])
+def test_a_killed_run_that_found_nothing_new_is_told_once(
+    source: Source, monkeypatch: pytest.MonkeyPatch, instant: str
+) -> None:
+    source.run(MONDAY, [entry(0), entry(1)])
+    source.deliver(TUESDAY, [entry(0), entry(1)])
+    with monkeypatch.context() as patch:
+        _kill_at(patch, source.house, instant)
+        with pytest.raises(Killed):
+            harvest.run(source.house, "entries", TUESDAY)
+    assert sums.faults(source.house) == [], "what is under way is no fault"
+    outcome = harvest.run(source.house, "entries", TUESDAY)
+    assert (outcome["published"], outcome["unchanged"], outcome["seq"]) == (0, 2, None)
+    assert len(source.house.lake.rows("harvest_sum")) == 2
+    assert sums.faults(source.house) == []
 
 
 def test_a_killed_day_is_ended_before_the_next_is_compared(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,3 +110,5 @@ def _kill_at(patch: pytest.MonkeyPatch, house: House, instant: str) -> None:
             after(Lake, "commit")
         case "committed":
             after(Lake, "commit", 2)
+        case "summed":
+            after(Lake, "commit", 3)

@@ -46,7 +46,7 @@ def verify(
         list[str] | None, typer.Option(metavar="NUMBER:HASH", help="A head of the ledger from an operators' mail")
     ] = None,
 ) -> None:
-    """Look for any row of the ledger that was changed, removed or slipped in, and say which."""
+    """Look for any row of the ledger that was changed, removed or slipped in, and compare the harvests' sums."""
     from chengxin import maintain
     from chengxin.errors import ConfigError
     from chengxin.ledger import acts
@@ -61,12 +61,14 @@ def verify(
         known.append(acts.Head(int(number), digest))
     house = terminal.house()
     faults = maintain.ledger_faults(house, known)
-    for fault in faults:
+    sums = maintain.sum_faults(house)
+    for fault in [*faults, *sums]:
         typer.echo(fault)
     with house.ledger.begin() as session:
         newest = acts.head(session)
     typer.echo(f"{newest.seq} acts, head {newest.hash}: {'NOT as written' if faults else 'as written'}")
-    if faults:
+    typer.echo(f"sums of harvests in the lake: {'NOT those of the ledger' if sums else 'those of the ledger'}")
+    if faults or sums:
         raise typer.Exit(1)
 
 

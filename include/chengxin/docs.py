@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from chengxin.contracts import Contract
-from chengxin.tables import CONCLUSIONS, FACTS, OBSERVATION, REJECTED, Column, Table
+from chengxin.tables import CONCLUSIONS, FACTS, HARVEST_SUM, OBSERVATION, REJECTED, Column, Table
 
 HEADER = """# Data
 
@@ -22,6 +22,7 @@ def data(contracts: Mapping[str, Contract]) -> str:
     parts = [HEADER, "## Sources\n", *_sources(contracts.values()), "\n## Facts\n"]
     parts += [_table(table) for table in FACTS]
     parts += ["## Rejected\n", _table(REJECTED), "## Conclusions\n", *(_table(table) for table in CONCLUSIONS)]
+    parts += ["## Sums\n", _table(HARVEST_SUM)]
     parts += ["## Every row\n", "Each table also carries the columns of the observation:\n", _columns(OBSERVATION)]
     return "\n".join(parts).rstrip() + "\n"
 

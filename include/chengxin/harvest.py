@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -27,6 +27,7 @@ from chengxin.errors import BoundError, ChengxinError, DriftError, SumError
 from chengxin.judging import Early, Judging
 from chengxin.ledger.models import Commit, Harvest, RawObject
 from chengxin.settings import House
+from chengxin.tables import HARVEST_SUM
 
 RESUME_WITHIN = timedelta(hours=12)
 """A half-finished fetch older than this is not gone on with: its first pages tell of another time than its last."""
@@ -129,7 +130,7 @@ def publish(house: House, harvest_id: int) -> dict[str, Any]:
     """Publishes a fetched harvest; a published one is left as it is.
 
     Returns:
-        `harvest_id, source, as_of, state, seq` (null when nothing had changed) and the counts of `COUNTS`: source
+        `harvest_id, source, as_of, state, seq` (null when no fact had changed) and the counts of `COUNTS`: source
         records, except `removed`, which counts tombstones.
 
     Raises:
@@ -203,7 +204,7 @@ def _prepare(house: House, contract: Contract, harvest_id: int, early: Early | N
         with ThreadPoolExecutor(1, thread_name_prefix="gate") as other:
             closing = other.submit(_timed, tally, "validate", judging.gate.close)
             try:
-                counts, files = _write(house, contract, harvest_id, as_of, judging, later, detail)
+                counts, files = _write(house, contract, harvest_id, as_of, judging, later, detail, raw)
             except Exception:
                 # Also of a harvest that is stopped: its data docs say why.
                 detail["data_docs"] = _docs(judging, closing.result())
@@ -227,13 +228,14 @@ def _write(
     judging: Judging,
     later: date | None,
     detail: dict[str, Any],
+    raw: Sequence[RawObject],
 ) -> tuple[dict[str, int], dict[str, str]]:
     """Compares what is staged with the lake, holds it against its bounds, and writes what differs.
 
     Returns:
         The counts, and table → name of the file written. What was found goes into `detail`.
     """
-    from chengxin import bounds
+    from chengxin import bounds, sums
     from chengxin.publish import Publication
 
     tally = judging.tally
@@ -261,12 +263,12 @@ def _write(
     parts = ("known", "new", "changed", "unchanged", "removed", "restored")
     detail["facts"] = {name: {part: getattr(change, part) for part in parts} for name, change in changes.items()}
     writes = [name for name, change in changes.items() if change.rows]
-    seq = _open_commit(house, harvest_id) if writes else None
+    seq = _open_commit(house, harvest_id)
     files: dict[str, str] = {}
     with tally.timed("write"):
         for name in writes:
-            file = house.lake.data_file(name, seq or 0)
-            rows = publication.write(name, seq or 0, file)
+            file = house.lake.data_file(name, seq)
+            rows = publication.write(name, seq, file)
             if rows != changes[name].rows:
                 raise SumError(
                     f"{rows} rows of {name} were written, {changes[name].rows} were to be",
@@ -274,6 +276,8 @@ def _write(
                     remedy="a defect of ours: keep the staging folder and report it",
                 )
             files[name] = file.name
+        found = detail | _found(tally)
+        files[sums.NAME] = sums.write(house.lake, contract, harvest_id, as_of, seq, counts, found, raw).name
     return counts, files
 
 
@@ -403,7 +407,7 @@ def _outcome(harvest: Harvest) -> dict[str, Any]:
         "source": harvest.source,
         "as_of": harvest.as_of.isoformat(),
         "state": harvest.state,
-        "seq": harvest.seq,
+        "seq": harvest.seq if harvest.detail["files"].keys() - {HARVEST_SUM.name} else None,
         **{name: getattr(harvest, name) for name in COUNTS},
     }
 

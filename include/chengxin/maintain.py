@@ -25,7 +25,8 @@ class ChainBrokenError(ChengxinError):
 
 
 def verify_chain(house: House, known: Sequence[Head] = ()) -> dict[str, object]:
-    """Recomputes the chain of acts, and compares messages, answers, decisions, objections and looks with it.
+    """Recomputes the chain of acts, and compares messages, answers, decisions, objections and looks with it; and the
+    harvests' sums with the lake's.
 
     Args:
         house: where the ledger is.
@@ -39,7 +40,7 @@ def verify_chain(house: House, known: Sequence[Head] = ()) -> dict[str, object]:
     """
     from chengxin.ledger import acts
 
-    faults = ledger_faults(house, known)
+    faults = [*ledger_faults(house, known), *sum_faults(house)]
     with house.ledger.begin() as session:
         head = acts.head(session)
     if faults:
@@ -60,6 +61,13 @@ def ledger_faults(house: House, known: Sequence[Head] = ()) -> list[str]:
     with house.ledger.begin() as session:
         verdict = acts.verify(session, [*known, *_mailed_heads(session)])
         return [*map(str, verdict.faults), *agreement.faults(session)]
+
+
+def sum_faults(house: House) -> list[str]:
+    """Every harvest whose sum in the lake does not add up, or is not the ledger's, in words."""
+    from chengxin import sums
+
+    return sums.faults(house)
 
 
 def _mailed_heads(session: Session) -> list[Head]:

@@ -5,7 +5,8 @@ is generated from here.
 
 Facts are observations: what a source said about a natural key, on the day it was observed. They are appended, never
 updated; the state of a day is the newest observation per source and key (`engine.as_of`). Conclusions
-(`finding`, `advice`, `filing_status`) are kept the same way, so an unchanged day writes nothing.
+(`finding`, `advice`, `filing_status`) are kept the same way, so an unchanged day writes no row of either. Each
+published harvest leaves one row of its own, its sum (`harvest_sum`).
 """
 
 from __future__ import annotations
@@ -215,6 +216,28 @@ REJECTED = _table(
     ),
     Column("reason", "string", "what is wrong with it, in words"),
 )
+HARVEST_SUM = _table(
+    "harvest_sum",
+    "The sum of one published harvest, in source records: harvested = published + unchanged + rejected + ignored. "
+    "Every harvest has its row, also one that found nothing new. The natural key is the day: a day's state is its last "
+    "run.",
+    Column("harvest_id", "long", "the harvest's number in the ledger"),
+    Column("contract_sha256", "string", "hash of the contract that it was judged by"),
+    Column("harvested", "long", "records that the source handed over"),
+    Column("published", "long", "records of which any fact was new or changed"),
+    Column("unchanged", "long", "records of which the lake knew every fact"),
+    Column("rejected", "long", "records that broke an error rule"),
+    Column("ignored", "long", "records left aside: doubles, and what the contract excludes"),
+    Column("tombstones", "long", "keys that were gone from the source: counted apart, being no records of it"),
+    Column("new_rows", "long", "fact rows written for keys that were not known"),
+    Column("changed_rows", "long", "fact rows written for known keys"),
+    Column("restored_rows", "long", "fact rows written for later days, which a late harvest must not change"),
+    Column("rejected_by", "string", "JSON: cause → records, adding up to `rejected`"),
+    Column("ignored_by", "string", "JSON: reason → records, adding up to `ignored`"),
+    Column("raw_files", "long", "raw files that it was read from"),
+    Column("raw_bytes", "long", "their size"),
+    Column("raw_digest", "string", "SHA-256 over the sorted SHA-256 of the raw files, each ending in a line feed"),
+)
 FINDING = _table(
     "finding",
     "One rule met by one applicant, with its evidence.",
@@ -289,4 +312,4 @@ FACTS = (
     SUBJECT, ANNUAL_REPORT, CREDIT_REPORT, CREDIT_RECORD, LIST_ENTRY, MATTER, APPLICANT, CONSENT, AGENCY,
 )  # fmt: skip
 CONCLUSIONS = (FINDING, ADVICE, FILING_STATUS)
-TABLES = {table.name: table for table in (*FACTS, *CONCLUSIONS, REJECTED)}
+TABLES = {table.name: table for table in (*FACTS, *CONCLUSIONS, REJECTED, HARVEST_SUM)}

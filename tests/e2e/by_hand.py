@@ -66,12 +66,16 @@ def play(folder: Path, *, subjects: int, seed: int, sources: Sequence[str] | Non
 
 
 def canonical(house: House, table: str) -> list[str]:
-    """A table's rows in one order, without the numbers of commits, and without a finding's hash, which covers one.
+    """A table's rows in one order, without the numbers of commits and harvests, and without a finding's hash, which
+    covers one.
 
-    And without the hash of the one raw file that is a workbook: it holds the moment at which the sandbox wrote it.
+    And without the hash and size of the one raw file that is a workbook: it holds the moment at which the sandbox wrote
+    it. So is the hash of that harvest's sum.
     """
-    aside = {"seq", "evidence_seq"} | ({"row_hash"} if table == "finding" else set())
+    aside = {"seq", "evidence_seq", "harvest_id"} | ({"row_hash"} if table == "finding" else set())
     hashes = {"raw_sha256": "source", "evidence_sha256": "evidence_source"}
+    if table == "harvest_sum":
+        hashes |= dict.fromkeys(("raw_digest", "raw_bytes", "row_hash"), "source")
     return sorted(
         repr(
             sorted(

@@ -30,6 +30,7 @@ from chengxin.settings import House
 from chengxin.tables import CONCLUSIONS, FACTS, REJECTED, TABLES
 
 _CONCLUSIONS = {table.name for table in CONCLUSIONS}
+_SHOWN = (*FACTS, *CONCLUSIONS, REJECTED)
 _NAMED = {
     "subject": "name", "credit_report": "subject_name", "credit_record": "subject_name", "list_entry": "subject_name",
     "applicant": "name", "agency": "name", "filing_status": "name", "advice": "name",
@@ -85,7 +86,7 @@ class Fill:
         if house.memory_limit is None:
             self.connection.raw_sql("SET memory_limit = '512MB'")
         self._macros(key)
-        self.touched = [name for name in TABLES if self._views(name)]
+        self.touched = [table.name for table in _SHOWN if self._views(table.name)]
 
     def parts(self) -> Iterator[Part]:
         """What is made anew, in the order in which it is to be written. Ends soon where nothing was touched."""
