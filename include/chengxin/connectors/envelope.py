@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -14,6 +15,7 @@ from chengxin.reads import Envelope, Paging
 
 _Parts: TypeAlias = dict[str, msgspec.Raw]
 """Part of the envelope → its JSON; without those that are not there."""
+_Rows: TypeAlias = Sequence[msgspec.Raw]
 _NOTHING = msgspec.Raw(b'""')
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -32,6 +34,8 @@ class Page:
     """The word or URL of the next page; None: there is none."""
     marks: tuple[Any, ...] = ()
     """Each record's value under the watermark's heading."""
+    rows: Sequence[msgspec.Raw] = field(default=(), compare=False, repr=False)
+    """The records as they came, unread."""
 
 
 def read_page(
@@ -51,7 +55,7 @@ def read_page(
     """
     following = None if paging is None else paging.next
     at_once = _at_once(answer.body, envelope, following) if heading is None else None
-    parts, records = at_once or _one_by_one(answer, envelope, following, where)
+    parts, rows = at_once or _one_by_one(answer, envelope, following, where)
     code, message = _text(parts["code"]), _text(parts.get("message", _NOTHING))
     if code not in envelope.ok:
         return Page(code, message, None, 0)
@@ -59,14 +63,15 @@ def read_page(
         code,
         message,
         None if envelope.total is None else _total(parts.get("total", _NOTHING), envelope.total, where),
-        records,
+        len(rows),
         _word(parts.get("next", _NOTHING)),
         () if heading is None else _marks(parts["records"], heading),
+        rows,
     )
 
 
-def _at_once(body: bytes, envelope: Envelope, following: str | None) -> tuple[_Parts, int] | None:
-    """The parts of an envelope that has code and records, and the number of records, in one look at its bytes.
+def _at_once(body: bytes, envelope: Envelope, following: str | None) -> tuple[_Parts, _Rows] | None:
+    """The parts of an envelope that has code and records, and the records, in one look at its bytes.
 
     None: it is another one, which takes more looks, if only to say what is wrong with it.
     """
@@ -81,10 +86,10 @@ def _at_once(body: bytes, envelope: Envelope, following: str | None) -> tuple[_P
     parts = {part: value for part, place in places.items() if (value := _stands(top, place)) is not msgspec.UNSET}
     if "code" not in parts or "records" not in parts:
         return None
-    return parts, len(parts.pop("records") or ())
+    return parts, parts.pop("records") or ()
 
 
-def _one_by_one(answer: Answer, envelope: Envelope, following: str | None, where: str) -> tuple[_Parts, int]:
+def _one_by_one(answer: Answer, envelope: Envelope, following: str | None, where: str) -> tuple[_Parts, _Rows]:
     """As `_at_once`, of any answer. What says no success may have no records.
 
     Raises:
@@ -103,11 +108,11 @@ def _one_by_one(answer: Answer, envelope: Envelope, following: str | None, where
     if "code" not in parts:
         raise _not_the_envelope(f"no {envelope.code!r}; there are {', '.join(top)}", where)
     if _text(parts["code"]) not in envelope.ok:
-        return parts, 0
+        return parts, ()
     if "records" not in parts:
         raise _not_the_envelope(f"no {envelope.records!r}; there are {', '.join(top)}", where)
     try:
-        return parts, len(msgspec.json.decode(parts["records"], type=list[msgspec.Raw] | None) or ())
+        return parts, msgspec.json.decode(parts["records"], type=list[msgspec.Raw] | None) or ()
     except msgspec.DecodeError:
         raise _not_the_envelope(f"{envelope.records!r} is no list", where) from None
 

@@ -108,6 +108,31 @@ class Intake:
         sha256 = archive.put(self._house, self._source, data, durable=False)
         self.take(sha256, len(data), locator, cursor, data)
 
+    def kept(self, place: int) -> bytes:
+        """The bytes of a raw object that is part of the harvest: 0 is its first, -1 its last.
+
+        Raises:
+            ArchiveError: they are not in the archive, or damaged.
+        """
+        return archive.get(self._house, self._source, self._kept[place])
+
+    def put(self, data: bytes, cursor: Cursor) -> str:
+        """Archives bytes whose turn has not come yet, and notes it in the cursor, as `ahead`.
+
+        Returns:
+            SHA-256 in hex, for `take` and `ahead`.
+        """
+        sha256 = archive.put(self._house, self._source, data, durable=False)
+        self.advance({**cursor, "ahead": sha256})
+        return sha256
+
+    def ahead(self) -> bytes | None:
+        """The bytes that wait for their turn; None: there are none, or a power cut took them."""
+        sha256 = self.cursor.get("ahead")
+        if sha256 is None or not archive.is_whole(self._house, self._source, sha256):
+            return None
+        return archive.get(self._house, self._source, sha256)
+
     def archive(self, data: Iterable[bytes]) -> tuple[str, int]:
         """Archives a stream of bytes, not yet part of the harvest.
 
@@ -163,9 +188,11 @@ class Intake:
 
     def advance(self, cursor: Cursor) -> None:
         """Moves the cursor on without a raw object: there was nothing new in that place."""
-        if cursor.get("complete"):
+        complete = bool(cursor.get("complete"))
+        if complete:
             archive.sync(self._house, self._source, self._kept)
-        with self._house.ledger.begin() as session:
+        ledger = self._house.ledger
+        with ledger.begin() if complete else ledger.begin_lightly() as session:
             session.execute(self._move, {"_cursor": cursor})
         self.cursor = cursor
 
