@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chengxin import connectors
+from chengxin.connectors import http_words
 from chengxin.errors import SourceContentError, SourceRefusedError
 from chengxin.reads import HttpRead
 from chengxin.settings import House
@@ -174,6 +175,60 @@ def test_a_source_that_does_not_move_on(house: House, source: Source) -> None:
     )
     with pytest.raises(SourceContentError, match="does not move on"):
         fetch_http(house, source, paging=CURSOR)
+
+
+def circle(source: Source, words: list[str], total: int | None = None) -> None:
+    """Each page's word is the one after its own; the last leads back to the first."""
+    count = iter(range(10_000))
+
+    def answer(request: Request) -> Reply:
+        following = words[(words.index(request.query.get("from", words[-1])) + 1) % len(words)]
+        number = next(count)
+        data = {"records": [{"code": f"{number}-{n}", "name": "x"} for n in range(10)], "next": following}
+        body = {"code": "200", "n": number, "data": data | ({} if total is None else {"total": total})}
+        return Reply(200, {**body, "links": {"next": f"{request.path}?from={following}"}})
+
+    source.answers = answer
+
+
+@pytest.mark.parametrize("paging", [CURSOR, LINK], ids=["cursor", "link"])
+@pytest.mark.parametrize("length", [2, 7])
+def test_words_that_lead_round_in_a_circle(house: House, source: Source, paging: dict[str, Any], length: int) -> None:
+    circle(source, [f"w{n}" for n in range(length)])
+    with pytest.raises(SourceContentError, match="does not move on"):
+        fetch_http(house, source, paging=paging, envelope={"total": None})
+    assert len(source.requests) == length + 1
+
+
+def test_a_circle_that_a_kill_cuts_into(house: House, source: Source, kill_after: Callable[[int], None]) -> None:
+    circle(source, ["a", "b", "c", "d"])
+    harvest_id = new_harvest(house)
+    kill_after(3)
+    with pytest.raises(Killed):
+        fetch_http(house, source, harvest_id, paging=CURSOR, envelope={"total": None})
+    with pytest.raises(SourceContentError, match="does not move on"):
+        fetch_http(house, source, harvest_id, paging=CURSOR, envelope={"total": None})
+    # The page that was lost, and the one whose word was met before the kill.
+    assert words(source) == ["", "a", "b", "c", "c", "d"]
+
+
+def test_a_circle_longer_than_the_cursor_remembers(
+    house: House, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_words, "MET", 3)
+    circle(source, [f"w{n}" for n in range(9)])
+    harvest_id = new_harvest(house)
+    with pytest.raises(SourceContentError, match="does not move on"):
+        fetch_http(house, source, harvest_id, paging=CURSOR, envelope={"total": None})
+    assert len(source.requests) == 10
+    assert len(cursor(house, harvest_id)["met"]) == 3
+
+
+def test_more_records_than_the_total_end_a_walk_at_once(house: House, source: Source) -> None:
+    circle(source, [f"w{n}" for n in range(99)], total=25)
+    with pytest.raises(SourceContentError, match="30 records received, but the total is 25"):
+        fetch_http(house, source, paging=CURSOR)
+    assert len(source.requests) == 3
 
 
 @pytest.mark.parametrize("target", ["http://example.invalid/x?from=w10", "//example.invalid/x", "https://127.0.0.1/x"])

@@ -1,6 +1,13 @@
-"""Pages asked for by what the last answer held (styles `cursor` and `link`): a word, or the next page's URL."""
+"""Pages asked for by what the last answer held (styles `cursor` and `link`): a word, or the next page's URL.
+
+A word that was met before in the walk leads round in a circle, for ever. The walk knows every word that it has met, and
+the cursor takes the last few over a kill, so that a circle shows at the latest when it has been gone round once more.
+"""
 
 from __future__ import annotations
+
+import hashlib
+from typing import Any
 
 from requests.utils import parse_header_links
 
@@ -10,9 +17,16 @@ from chengxin.connectors.http_walk import Walk, WordExpired
 from chengxin.connectors.intake import Cursor
 from chengxin.errors import SourceContentError
 
+MET = 256
+"""Words of which the cursor keeps a hash: it is written anew with every page."""
+
 
 class WordWalk(Walk):
     """A walk from word to word."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._met: set[str] = set(self._intake.cursor.get("met", ()))
 
     def to_the_end(self) -> None:
         """Keeps every page; see `Walk`."""
@@ -33,13 +47,15 @@ class WordWalk(Walk):
         path, params = self._place(cursor)
         answer, page = self._ask(path, params, number)
         received = cursor.get("received", 0) + page.records
-        following = self._following(page, answer, cursor.get("next"), path, where)
-        if following is None:
+        following = self._following(page, answer, path, where)
+        if following is None or received > (page.total or received):
             adds_up(page, received, where)
         self._turned(page, answer.body, number, number - 1)
         kept: Cursor = {"page": number, "received": received, "total": page.total, "complete": following is None}
         if following is not None:
-            kept["next"] = following
+            hashed = _hashed(following)
+            kept |= {"next": following, "met": [*cursor.get("met", ()), hashed][-MET:]}
+            self._met.add(hashed)
         self._intake.keep(answer.body, self._locator(number), self._marked(kept, cursor, page))
         self._before = page
 
@@ -53,20 +69,24 @@ class WordWalk(Walk):
             params[paging.cursor] = cursor["next"]
         return self._read.path, params
 
-    def _following(self, page: Page, answer: Answer, before: str | None, path: str, where: str) -> str | None:
+    def _following(self, page: Page, answer: Answer, path: str, where: str) -> str | None:
         """The word or URL of the page after this one; None: this is the last."""
         paging = self._read.paging
         word = page.next if paging.next is not None else _next_link(answer)
         if word is None or not page.records:
             return None
         following = self._client.same_origin(word, path, where) if paging.style == "link" else word
-        if following == before:
+        if _hashed(following) in self._met:
             raise SourceContentError(
-                "the source does not move on: its next page is the one that it just sent",
+                "the source does not move on: its next page is one that it has sent before",
                 where=where,
                 remedy="check `paging` of the contract: the parameter that takes the word, and where the answer has it",
             )
         return following
+
+
+def _hashed(word: str) -> str:
+    return hashlib.sha256(word.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _next_link(answer: Answer) -> str | None:
