@@ -163,6 +163,7 @@ class Early:
     def _judge(self) -> None:
         try:
             self._judging = Judging(self._house, self._contract, self._harvest_id, self._as_of)
+            self._judging.gate.open()
             self._judging.stage(self._arrivals(), self._bytes_of)
         # The fetch goes on to its end whatever becomes of the judging: what it brings is the evidence.
         except Exception as error:  # noqa: BLE001 - raised by `result`

@@ -3,7 +3,7 @@
 What spans chunks is done here, set-based, in DuckDB over the staged files and the lake's own. A harvest is compared
 with what the lake says of its source on its day; only what is new or changed is written, and for full sources a
 tombstone for each key that is gone. A key whose row was rejected today is still at the source: it is not gone.
-If the key is what could not be read, a row of that name which agrees with what was read is taken to be the one.
+If the key is what could not be read, see `chengxin.doubts`.
 
 A day harvested late must not change how a later harvested day reads. For a full source, whatever a late harvest writes
 for a key is therefore followed by an observation on the next harvested day that restores what that day said. For an
@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from chengxin import engine, late, suppression
 from chengxin.contracts import Contract
+from chengxin.doubts import Doubts
 from chengxin.lake import Lake, arrow_schema, arrow_type
 from chengxin.staging import quoted
 from chengxin.tables import TABLES
@@ -44,6 +45,8 @@ class Change:
     unchanged: int
     removed: int
     restored: int
+    waiting: int = 0
+    """Keys that are missing, and may be those of rejected rows: not removed."""
 
     @property
     def rows(self) -> int:
@@ -79,14 +82,14 @@ class Publication:
         self.later = later if contract.mode == "full" else None
         self.tables = (*contract.tables, REJECTED)
         self._sql("SET preserve_insertion_order = false")
-        self._make("erased", erased if erased is not None else suppression.SCHEMA.empty_table())
+        self._filled: dict[str, bool] = {}
         self.any_erased = erased is not None and erased.num_rows > 0
+        if self.any_erased:
+            self._make("erased", erased)
         for name in self.tables:
             self._staged(name, "accepted")
             self._staged(name, "held")
-        self.keyless = {name for name in contract.tables if any(staged.glob(f"{name}-keyless-*.parquet"))}
-        for name in self.keyless:
-            self._staged(name, "keyless")
+        self.doubts = Doubts(contract, staged, self._sql, self._lake_today)
         self.retold = sorted((staged / late.FOLDER).glob("*_*"))
         for name in contract.tables if self.retold else ():
             for kind in ("accepted", "held"):
@@ -135,21 +138,31 @@ class Publication:
         found = self._sql("SELECT reason, count(*) FROM lost GROUP BY reason ORDER BY reason")
         return {str(reason): int(count) for reason, count in found}
 
-    def compare(self) -> dict[str, Change]:
+    def compare(self, waited: bool = False) -> dict[str, Change]:
         """Compares every table with the lake; `duplicates` comes first.
+
+        Args:
+            waited: the source's last harvest left keys that were missing as they were.
 
         Returns:
             Table → what would be written.
         """
-        return {name: self._compare(name) for name in self.tables}
+        if not self.doubts.nameless:
+            return {name: self._compare(name) for name in self.tables}
+        # Which broken rows are news has to be known first.
+        found = {REJECTED: self._compare(REJECTED)}
+        self.doubts.weigh(waited)
+        return {name: found.get(name) or self._compare(name) for name in self.tables}
 
     def records(self) -> tuple[int, int]:
         """Source records of which any fact is new or changed, and records of which none is."""
         touched = " UNION ".join(f"SELECT _record FROM {name}_change" for name in self.contract.tables)
-        self._sql(f"CREATE TEMP TABLE touched AS SELECT DISTINCT _record FROM ({touched})")
-        published = self._number("SELECT count(*) FROM touched")
-        unchanged = self._number(f"SELECT count(*) FROM {self.contract.table}_kept ANTI JOIN touched USING (_record)")
-        return published, unchanged
+        published, unchanged = self._sql(
+            f"WITH touched AS MATERIALIZED (SELECT DISTINCT _record FROM ({touched})) SELECT "
+            "(SELECT count(*) FROM touched), "
+            f"(SELECT count(*) FROM {self.contract.table}_kept ANTI JOIN touched USING (_record))"
+        )[0]
+        return int(published), int(unchanged)
 
     def jumps(self) -> dict[str, int]:
         """Money that differs from last year's report by about ten thousand: a source that changed from yuan to 万元.
@@ -208,9 +221,8 @@ class Publication:
                 f"SELECT {content}, natural_key, _day AS observed_on, {meta}, {raw} FROM {name}_again",
                 f"SELECT {nothing}, natural_key, _day AS observed_on, {meta}, {gone} FROM {name}_over",
             ]
-        self._sql(f"CREATE TEMP VIEW {name}_rows AS {' UNION ALL '.join(parts)}")
         # Two threads: memory must not grow with the number of records, nor with the machine's cores.
-        return engine.copy_to(self.connection, self.connection.table(f"{name}_rows"), name, file, threads=2)
+        return engine.copy_query(self.connection, " UNION ALL ".join(parts), name, file, threads=2)
 
     def _compare(self, name: str) -> Change:
         self._lake_view(f"{name}_current", name, self.as_of, "natural_key, row_hash")
@@ -220,6 +232,7 @@ class Publication:
             "USING (natural_key) WHERE current.row_hash IS DISTINCT FROM kept.row_hash"
         )
         self._sql(f"CREATE TEMP TABLE {name}_gone AS {self._gone(name)}")
+        waiting = self.doubts.wait(name, self._inherited(name)) if self.doubts.nameless and name != REJECTED else 0
         restored = self._restore(name) if self.later else self._tell_again(name) if self.retold else 0
         # All in one statement: each has a price of its own, however small the table.
         known, kept, removed, new, changed = self._sql(
@@ -234,6 +247,7 @@ class Publication:
             unchanged=kept - new - changed,
             removed=removed,
             restored=restored,
+            waiting=waiting,
         )
 
     def _gone(self, name: str) -> str:
@@ -242,8 +256,8 @@ class Publication:
             f"SELECT natural_key FROM {name}_current ANTI JOIN {name}_kept USING (natural_key) "
             f"ANTI JOIN {name}_held USING (natural_key)"
         )
-        if name in self.keyless:
-            vanished = f"SELECT natural_key FROM ({vanished}) ANTI JOIN ({self._still_there(name)}) USING (natural_key)"
+        if name in self.doubts.keyless:
+            vanished = f"SELECT natural_key FROM ({vanished}) ANTI JOIN ({self.doubts.named(name)}) USING (natural_key)"
         if self.contract.mode == "full":
             return vanished
         main = self.contract.table
@@ -264,14 +278,6 @@ class Publication:
             f"SELECT natural_key FROM ({vanished}) SEMI JOIN (SELECT items.natural_key FROM {name}_items items "
             f"SEMI JOIN {main}_kept parent ON {same}) USING (natural_key)"
         )
-
-    def _still_there(self, name: str) -> str:
-        """SQL of the keys that a rejected row of unreadable key may stand for: of its name, and of what was read."""
-        named, *parts = self.connection.table(f"{name}_keyless").columns
-        self._lake_view(f"{name}_named", name, self.as_of, ", ".join(("natural_key", named, *parts)))
-        same = [f'known."{named}" = broken."{named}"']
-        same += [f'(broken."{part}" IS NULL OR broken."{part}" = known."{part}")' for part in parts]
-        return f"SELECT known.natural_key FROM {name}_named known JOIN {name}_keyless broken ON {' AND '.join(same)}"
 
     def _inherited(self, name: str) -> set[tuple[str, str]]:
         """Field of a list's item ← field of its record."""
@@ -343,19 +349,34 @@ class Publication:
         )
         return self._number(f"SELECT count(*) FROM {name}_restore")
 
+    def _lake_today(self, view: str, name: str, columns: str) -> None:
+        self._lake_view(view, name, self.as_of, columns)
+
     def _erased(self, name: str) -> str:
         return suppression.condition(name, [column.name for column in TABLES[name].columns], self.contract.name)
 
     def _lake_view(self, view: str, name: str, day: date, columns: str) -> None:
         """This source's state of a table on a day, as a temporary table."""
+        wanted = [] if columns == "*" else columns.split(", ")
+        # Wording what is read takes longer than reading it, where there is nothing.
+        if not self._known(name):
+            nothing = arrow_schema(TABLES[name]).empty_table()
+            self._make(view, nothing.select(wanted) if wanted else nothing)
+            return
         rows = engine.as_of(self.connection, self.lake, name, day, source=self.contract.name)
-        self._table_of(view, rows if columns == "*" else rows.select(*columns.split(", ")), name)
+        self._table_of(view, rows.select(*wanted) if wanted else rows, name)
 
     def _table_of(self, view: str, rows: ibis.Table, name: str) -> None:
-        if self.lake.files(name):
+        if self._known(name):
             self._sql(f"CREATE TEMP TABLE {view} AS {self.connection.compile(rows)}")
         else:
             self._make(view, arrow_schema(TABLES[name]).empty_table().select(rows.columns))
+
+    def _known(self, name: str) -> bool:
+        """Whether the lake has anything of a table."""
+        if name not in self._filled:
+            self._filled[name] = bool(self.lake.files(name))
+        return self._filled[name]
 
     def _staged(self, name: str, kind: str) -> None:
         files = sorted(self.staged.glob(f"{name}-{kind}-*.parquet"))

@@ -2,7 +2,7 @@
 
 Staging holds Parquet files per fact table: accepted rows with their natural key and row hash, the keys of rejected rows
 (they are still at the source, so they have not vanished; of a key that cannot be read, the name and the parts that
-can), and the rejected rows themselves. Memory holds one chunk.
+can; of a row without a name too, what is left), and the rejected rows themselves. Memory holds one chunk.
 
 The row hash is the first 32 hexadecimal digits of SHA-256 over `name=value` of every content column that is not null,
 in the table's order, joined by U+001F; dates and instants as ISO text (instants as microseconds since 1970), money with
@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chengxin import identity, lists, normalise, values
-from chengxin.arrays import TEXT, Bools, mask
+from chengxin.arrays import TEXT, Bools, Ints, mask
 from chengxin.contracts import FACT_TABLES, Contract
 from chengxin.normalise import Chunk, Facts
 from chengxin.quality import judge
@@ -75,6 +75,8 @@ class Tally:
     """Field → values of a kind other than the contract's."""
     headings: set[str] = field(default_factory=set)
     item_headings: dict[str, set[str]] = field(default_factory=dict)
+    nameless: Counter[str] = field(default_factory=Counter)
+    """Fact table → rejected rows that may stand for any row of it: neither key nor name could be read."""
     personal_ids: int = 0
     """Citizens' numbers met and withheld: an alarm."""
     rows: Counter[str] = field(default_factory=Counter)
@@ -234,18 +236,35 @@ class Staging:
         given = " AND ".join(f'"{name}" IS NOT NULL' for name in key)
         self._copy(keys, f"{natural_key(key)} AS natural_key", f"{facts.table.name}-held", f"WHERE {given}")
         named = next((name for name in _NAMES if name in facts.columns), None)
-        if named is not None:
-            whole = np.logical_and.reduce([mask(pc.is_valid(facts.columns[name])) for name in key])
-            broken = which & ~whole & mask(pc.is_valid(facts.columns[named]))
+        whole = np.logical_and.reduce([mask(pc.is_valid(facts.columns[name])) for name in key])
+        known = mask(pc.is_valid(facts.columns[named])) if named is not None else np.zeros(len(facts), bool)
+        # Of a row that could not be taken apart, nothing need stand under its own heading.
+        torn = mask(facts.unreadable.is_valid())
+        broken = which & ~whole & known & ~torn
+        if named is not None and broken.any():
             # The name comes first, for `chengxin.publish`.
             rest = pa.table({name: facts.columns[name] for name in dict.fromkeys((named, *key))})
             self._copy(rest.filter(pa.array(broken)), "*", f"{facts.table.name}-keyless")
+        nameless = which & ~facts.heading_row & (torn | ~(whole | known))
+        if nameless.any():
+            self.tally.nameless[facts.table.name] += int(np.count_nonzero(nameless))
+            self._hold_nameless(facts, np.flatnonzero(nameless), torn, key)
+
+    def _hold_nameless(self, facts: Facts, rows: Ints, torn: Bools, key: Sequence[str]) -> None:
+        """Keeps what is known of rows that cannot be told apart: the parts of the key that could be read, the whole
+        key as `_key`, and `_digest`, as of the rejected row."""
+        at = pa.array(rows)
+        left = {name: facts.columns[name].take(at) for name in key}
+        said = {"_torn": pa.array(torn).take(at), "_text": _said(facts, at)}
+        said["_table"] = pa.repeat(pa.scalar(facts.table.name, TEXT), len(at))
+        given = " AND ".join(f'"{name}" IS NOT NULL' for name in key)
+        chosen = [f'CASE WHEN NOT _torn THEN "{name}" END AS "{name}"' for name in key]
+        chosen += [f"CASE WHEN {given} THEN {natural_key(key)} END AS _key", f"{_digest('_table')} AS _digest"]
+        self._copy(pa.table({**left, **said}), ", ".join(chosen), f"{facts.table.name}-nameless")
 
     def _copy_rejected(self, judged: Judged, key: Sequence[str]) -> None:
         facts, rows = judged.facts, judge.rejected(judged)
         at = rows["_at"].combine_chunks()
-        text = [pc.fill_null(facts.text[name].take(at), "") for name in facts.text]
-        joined = pc.binary_join_element_wise(*text, pa.scalar(SEPARATOR, TEXT)) if text else pa.nulls(len(at), TEXT)
         first = self.tally.rows["rejected"]
         self.tally.rows["rejected"] += rows.num_rows
         rows = rows.drop_columns(["_at"])
@@ -254,7 +273,7 @@ class Staging:
             "_row": pa.array(np.arange(first, first + rows.num_rows)),
             "raw_sha256": facts.raw_sha256.take(at),
             "raw_row": facts.raw_row.take(at),
-            "_text": joined,
+            "_text": _said(facts, at),
             **{f"_key_{name}": facts.columns[name].take(at) for name in key},
         }
         for name, array in added.items():
@@ -262,7 +281,7 @@ class Staging:
         hidden = ["_text", *(f"_key_{name}" for name in key)]
         excluded = ", ".join(f'"{name}"' for name in hidden)
         chosen = (
-            f"* EXCLUDE ({excluded}), left(sha256(fact_table || chr(31) || coalesce(_text, '')), 32) AS _digest, "
+            f"* EXCLUDE ({excluded}), {_digest('fact_table')} AS _digest, "
             f"{natural_key([f'_key_{name}' for name in key])} AS _key, {row_hash(REJECTED)} AS row_hash"
         )
         self._copy(rows, chosen, "rejected-accepted")
@@ -280,7 +299,7 @@ class Staging:
         rows = pa.concat_tables(self._gathered.pop(which))
         self._parts += 1
         file = quoted(self.folder / f"{kind}-{self._parts:06d}.parquet")
-        query = f"COPY (SELECT {chosen} FROM _rows {where}) TO '{file}' (FORMAT parquet, COMPRESSION lz4_raw)"
+        query = f"COPY (SELECT {chosen} FROM _rows {where}) TO '{file}' (FORMAT parquet, COMPRESSION uncompressed)"
         # At most one chunk waits to be written while the next is worked on.
         while len(self._writing) >= _WAITING:
             self._writing.popleft().result()
@@ -310,6 +329,17 @@ def row_hash(table: Table) -> str:
         }.get(column.type, f"CAST({name} AS VARCHAR)")
         parts.append(f"'{column.name}=' || {text}")
     return f"left(sha256(concat_ws(chr(31), {', '.join(parts)})), 32)"
+
+
+def _said(facts: Facts, at: pa.Array) -> pa.Array:
+    """All that the source says in some rows, as one text."""
+    text = [pc.fill_null(facts.text[name].take(at), "") for name in facts.text]
+    return pc.binary_join_element_wise(*text, pa.scalar(SEPARATOR, TEXT)) if text else pa.nulls(len(at), TEXT)
+
+
+def _digest(table: str) -> str:
+    """SQL of what a rejected row is known by, from `_said` as `_text` and the column of its table's name."""
+    return f"left(sha256({table} || chr(31) || coalesce(_text, '')), 32)"
 
 
 def quoted(path: Path) -> str:

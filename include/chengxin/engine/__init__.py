@@ -27,8 +27,8 @@ from chengxin.lake import Lake, arrow_schema
 from chengxin.tables import TABLES
 
 __all__ = [
-    "ROW_GROUP", "Connection", "DuckDB", "Told", "as_of", "canonical", "connect", "copy_to", "joins_as_written", "keep",
-    "newest", "numbered", "observations", "repeated", "row_hash", "told", "write",
+    "ROW_GROUP", "Connection", "DuckDB", "Told", "as_of", "canonical", "connect", "copy_query", "copy_to",
+    "joins_as_written", "keep", "newest", "numbered", "observations", "repeated", "row_hash", "told", "write",
 ]  # fmt: skip
 
 Connection: TypeAlias = SQLBackend
@@ -274,6 +274,16 @@ def copy_to(connection: DuckDB, rows: ibis.Table, name: str, file: Path, *, thre
         The number of rows written.
     """
     return duckdb.copy(connection, _in_schema(rows, name), file, threads=threads)
+
+
+def copy_query(connection: DuckDB, query: str, name: str, file: Path, *, threads: int | None = None) -> int:
+    """As `copy_to`, of rows that are asked for in DuckDB's own SQL: nothing is worded, where each moment counts."""
+    kind = connection.compiler.type_mapper.to_string
+    columns = ", ".join(
+        f'CAST("{field.name}" AS {kind(ibis.dtype(field.type))}) AS "{field.name}"'
+        for field in arrow_schema(TABLES[name])
+    )
+    return duckdb.copy_query(connection, f"SELECT {columns} FROM ({query})", file, threads=threads)  # noqa: S608
 
 
 def _in_schema(rows: ibis.Table, name: str) -> ibis.Table:

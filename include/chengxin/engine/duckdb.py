@@ -163,6 +163,14 @@ def copy(connection: DuckDB, rows: ibis.Table, file: Path, *, threads: int | Non
     return int(pq.read_metadata(file).num_rows)
 
 
+def copy_query(connection: DuckDB, query: str, file: Path, *, threads: int | None = None) -> int:
+    """As `copy`, of rows that are asked for in DuckDB's own SQL."""
+    target, options = str(file).replace("'", "''"), ", ".join(f"{name} {value}" for name, value in WRITTEN.items())
+    with _threads(connection, threads):
+        connection.raw_sql(f"COPY ({query}) TO '{target}' (FORMAT parquet, {options})").fetchall()
+    return int(pq.read_metadata(file).num_rows)
+
+
 @contextmanager
 def _threads(connection: DuckDB, wanted: int | None) -> Iterator[None]:
     (before,) = connection.con.execute("SELECT current_setting('threads')").fetchall()[0]

@@ -54,6 +54,12 @@ class Gate:
         self._context: Any = None
         shutil.rmtree(run, ignore_errors=True)
 
+    def open(self) -> None:
+        """Makes what does not depend on the rows, while nothing waits for it."""
+        with _writing_to(self.run):
+            if self._context is None:
+                self._context = _context(self.root / "great_expectations")
+
     def add(self, judged: Judged) -> None:
         """Takes a chunk's status columns; validates when a window is full."""
         name = judged.facts.table.name
@@ -88,9 +94,8 @@ class Gate:
             return
         frame = pd.DataFrame({rule: np.concatenate([part[rule] for part in parts]) for rule in parts[0]}, copy=False)
         ours = {rule: int(np.count_nonzero(frame[rule].to_numpy())) for rule in frame.columns}
+        self.open()
         with _writing_to(self.run):
-            if self._context is None:
-                self._context = _context(self.root / "great_expectations")
             result = self._context.checkpoints.get(name).run(batch_parameters={"dataframe": frame})
         theirs: dict[str, int] = {}
         for validation in result.run_results.values():

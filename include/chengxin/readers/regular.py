@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _COLON, _QUOTE, _BACKSLASH, _MINUS, _BRACE = b':"\\-{'
-_WORD = 8
 _NO_SCALAR = np.ones(256, bool)
 """Bytes that stand in no number, nor in true, false and null."""
 _NO_SCALAR[list(b"0123456789+-.eEtrufalsn")] = False
@@ -75,21 +74,22 @@ def columns(listed: msgspec.Raw, headings: Sequence[str]) -> dict[str, pa.Array]
         quotes = _bare(data, quotes, slashes)
     opens, closes = quotes[0::2], quotes[1::2]
     key_at = np.flatnonzero(data[closes + 1] == _COLON)
+    key_opens, key_closes = opens[key_at], closes[key_at]
     style = _SPACED if data[closes[0] + 2] == ord(" ") else _DENSE
-    keys = _keys(data, opens[key_at], closes[key_at], style)
+    keys = _keys(data, key_opens, key_closes, style)
     if keys is None or not set(keys) <= set(headings):
         return None
-    values = _values(data, opens, closes, key_at, slashes, len(keys), style)
+    # Between two keys stands one text, or none.
+    texts = np.diff(key_at, append=len(opens)) - 1
+    behind = closes.take(key_at + 1, mode="clip") + 1
+    values = _values(data, key_opens, key_closes, texts, behind, slashes, len(keys), style)
     if values is None:
         return None
     place = {key: number for number, key in enumerate(keys)}
     try:
-        found = {heading: _column(values, place[heading], len(keys)) for heading in headings if heading in place}
-        for column in found.values():
-            column.validate(full=True)
+        return _columns(values, {heading: place[heading] for heading in headings if heading in place}, len(keys))
     except (pa.ArrowInvalid, UnicodeDecodeError):
         return None  # not UTF-8
-    return found
 
 
 def _bare(data: _Bytes, quotes: _Places, slashes: _Places) -> _Places:
@@ -123,16 +123,11 @@ def _keys(data: _Bytes, opens: _Places, closes: _Places, style: _Style) -> list[
 
 
 def _stand(data: _Bytes, places: _Places, parts: Sequence[bytes]) -> bool:
-    """Whether right before each place stands the text of its column: eight bytes at a time, from its end."""
-    words = np.ndarray((len(data) - _WORD + 1,), "<u8", data, strides=(1,))
-    for done in range(0, max(map(len, parts), default=0), _WORD):
-        columns = [number for number, part in enumerate(parts) if len(part) > done]
-        texts = [parts[number][: len(parts[number]) - done][-_WORD:] for number in columns]
-        wanted = np.array([int.from_bytes(text.rjust(_WORD, b"\0"), "little") for text in texts], np.uint64)
-        looked_at = np.array([-1 << 8 * (_WORD - len(text)) & (1 << 64) - 1 for text in texts], np.uint64)
-        # What stands at the start of the list is compared by its caller.
-        at = places if len(columns) == len(parts) else places[:, columns]
-        if ((words[at - done - _WORD] & looked_at) != wanted).any():
+    """Whether right before each place stands the text of its column."""
+    for ends, part in zip(places.T, parts, strict=True):
+        # Every stretch of the bytes that is as long as the text.
+        stretches = np.ndarray((len(data) - len(part) + 1,), f"V{len(part)}", data, strides=(1,))
+        if stretches[ends - len(part)].tobytes() != part * len(ends):
             return False
     return True
 
@@ -141,23 +136,31 @@ def _values(
     data: _Bytes,
     opens: _Places,
     closes: _Places,
-    key_at: _Places,
+    texts: _Places,
+    behind: _Places,
     slashes: _Places,
     width: int,
     style: _Style,
 ) -> _Values | None:
-    """The values, if every one is a text, a number, true, false or null."""
-    count = len(key_at)
-    starts = closes[key_at] + 1 + len(style.colon)
+    """The values, if every one is a text, a number, true, false or null.
+
+    Args:
+        data: the list.
+        opens, closes: the quotation marks of each value's key.
+        texts: how many texts stand between that key and the next.
+        behind: where the first of them ends, its quotation mark included.
+        slashes: the backslashes.
+        width: values of one record.
+        style: what stands between them.
+    """
+    count = len(opens)
+    starts = closes + (1 + len(style.colon))
     is_text = data[starts] == _QUOTE
-    # Between two keys stands one text, or none.
-    if not np.array_equal(np.diff(key_at, append=len(opens)), 1 + is_text):
+    if (texts != is_text).any():
         return None
-    apart = np.full(count, len(style.comma), np.int64)
-    apart[width - 1 :: width] = len(style.record)
-    ends = np.append(opens[key_at[1:]], len(data) - 2 + len(style.record)) - apart
-    texts = key_at[is_text] + 1
-    if not np.array_equal(ends[is_text], closes[texts] + 1):
+    ends = np.append(opens[1:], len(data) - 2 + len(style.record)) - len(style.comma)
+    ends[width - 1 :: width] += len(style.comma) - len(style.record)
+    if (is_text & (ends != behind)).any():
         return None
     starts += is_text
     ends -= is_text
@@ -178,13 +181,28 @@ def _values(
     return _Values(text, null, escaped) if len(escaped) * _MANY <= count else None
 
 
-def _column(values: _Values, number: int, width: int) -> pa.Array:
-    null = values.null[number::width]
-    at = np.arange(2 * number, 2 * len(values.null), 2 * width)
-    column = values.text.take(pa.array(at, mask=null if null.any() else None))
-    escaped = values.escaped[values.escaped % width == number] // width
-    if not len(escaped):
-        return column
+def _columns(values: _Values, places: dict[str, int], width: int) -> dict[str, pa.Array]:
+    """The columns at these places of a record: all cut out at once, one after the other.
+
+    Raises:
+        ArrowInvalid, UnicodeDecodeError: not UTF-8.
+    """
+    wanted = list(places.values())
+    null = values.null.reshape(-1, width).T[wanted].reshape(-1)
+    rows = len(values.null) // width
+    at = (2 * (np.arange(rows) * width + np.array(wanted)[:, None])).reshape(-1)
+    cut = values.text.take(pa.array(at, mask=null if null.any() else None))
+    cut.validate(full=True)
+    found = {heading: cut.slice(number * rows, rows) for number, heading in enumerate(places)}
+    for heading, place in places.items():
+        escaped = values.escaped[values.escaped % width == place] // width
+        if len(escaped):
+            found[heading] = _unescaped(found[heading], escaped)
+    return found
+
+
+def _unescaped(column: pa.Array, escaped: _Places) -> pa.Array:
+    """The column with what the values at these rows mean, instead of how they are written."""
     which = np.zeros(len(column), bool)
     which[escaped] = True
     written = column.filter(pa.array(which)).cast(pa.binary()).to_pylist()
