@@ -85,6 +85,8 @@ class HttpRead(Strict):
     """More query parameters; `{as_of}` stands for the day."""
     watermark: HttpWatermark | None = None
     """Of an incremental source: ask only for what changed since the last published harvest of an earlier day."""
+    encoding: str | None = None
+    """Of the answers, e.g. gb18030; None: UTF-8, or GB18030 (GBK, GB2312) where their Content-Type says so."""
     timeout: float = 30.0
     """Seconds to connect, and between bytes."""
     tries: int = Field(default=4, ge=1)

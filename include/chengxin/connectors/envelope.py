@@ -11,6 +11,7 @@ import msgspec
 
 from chengxin.connectors.http_client import Answer
 from chengxin.errors import SourceContentError
+from chengxin.readers import decode
 from chengxin.reads import Envelope, Paging
 
 _Parts: TypeAlias = dict[str, msgspec.Raw]
@@ -35,11 +36,18 @@ class Page:
     marks: tuple[Any, ...] = ()
     """Each record's value under the watermark's heading."""
     rows: Sequence[msgspec.Raw] = field(default=(), compare=False, repr=False)
-    """The records as they came, unread."""
+    """The records as they came (in UTF-8), unread."""
+    charset: str | None = None
+    """The encoding that the answer declares and needs; None: the contract names it, or it is UTF-8."""
 
 
 def read_page(
-    answer: Answer, envelope: Envelope, where: str, paging: Paging | None = None, heading: str | None = None
+    answer: Answer,
+    envelope: Envelope,
+    where: str,
+    paging: Paging | None = None,
+    heading: str | None = None,
+    encoding: str | None = None,
 ) -> Page:
     """The envelope of a page; its records are counted, not read.
 
@@ -49,13 +57,32 @@ def read_page(
         where: for errors.
         paging: says where the next page's word stands, if anywhere.
         heading: the one value to be read of each record.
+        encoding: the contract's; None: see `HttpRead`.
 
     Raises:
-        SourceContentError: no JSON (a captcha, a login page, half an answer), or not the envelope of the contract.
+        SourceContentError: no JSON (a captcha, a login page, half an answer), not in its encoding, or not the envelope
+            of the contract.
     """
+    charset = None if encoding else decode.declared(answer.headers.get("Content-Type", ""), answer.body)
+    body = decode.utf8(answer.body, encoding or charset, where)
+    try:
+        return _page(answer, body, envelope, where, paging, heading, charset)
+    except _UNREADABLE as error:
+        raise _no_json(answer, body, where, error) from None
+
+
+def _page(
+    answer: Answer,
+    body: bytes,
+    envelope: Envelope,
+    where: str,
+    paging: Paging | None,
+    heading: str | None,
+    charset: str | None,
+) -> Page:
     following = None if paging is None else paging.next
-    at_once = _at_once(answer.body, envelope, following) if heading is None else None
-    parts, rows = at_once or _one_by_one(answer, envelope, following, where)
+    at_once = _at_once(body, envelope, following) if heading is None else None
+    parts, rows = at_once or _one_by_one(body, envelope, following, where)
     code, message = _text(parts["code"]), _text(parts.get("message", _NOTHING))
     if code not in envelope.ok:
         return Page(code, message, None, 0)
@@ -67,6 +94,7 @@ def read_page(
         _word(parts.get("next", _NOTHING)),
         () if heading is None else _marks(parts["records"], heading),
         rows,
+        charset,
     )
 
 
@@ -89,21 +117,14 @@ def _at_once(body: bytes, envelope: Envelope, following: str | None) -> tuple[_P
     return parts, parts.pop("records") or ()
 
 
-def _one_by_one(answer: Answer, envelope: Envelope, following: str | None, where: str) -> tuple[_Parts, _Rows]:
+def _one_by_one(body: bytes, envelope: Envelope, following: str | None, where: str) -> tuple[_Parts, _Rows]:
     """As `_at_once`, of any answer. What says no success may have no records.
 
     Raises:
-        SourceContentError: see `read_page`.
+        SourceContentError: not the envelope of the contract.
+        msgspec.DecodeError, UnicodeDecodeError, RecursionError: no JSON object.
     """
-    try:
-        top = msgspec.json.decode(answer.body, type=dict[str, msgspec.Raw])
-    except _UNREADABLE as error:
-        raise SourceContentError(
-            "the answer is no JSON object",
-            where=where,
-            why=f"{answer.content_type}, {len(answer.body):,} bytes, {answer.words()} ({_short(error)})",
-            remedy="a login or captcha page: agree on access with the publisher; half an answer: run it again",
-        ) from None
+    top = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     parts = {part: raw for part, path in _paths(envelope, following).items() if (raw := _at(top, path)) is not None}
     if "code" not in parts:
         raise _not_the_envelope(f"no {envelope.code!r}; there are {', '.join(top)}", where)
@@ -207,9 +228,36 @@ def _total(raw: msgspec.Raw, dotted: str, where: str) -> int:
     return int(text)
 
 
-def _short(error: BaseException) -> str:
+def check_utf8(answer: Answer, where: str) -> None:
+    """Looks through a page that declares no encoding and that nobody has declared one for.
+
+    Raises:
+        SourceContentError: it is not UTF-8.
+    """
+    if (found := decode.not_utf8(answer.body)) is not None:
+        raise _not_utf8(answer, where, *found)
+
+
+def _no_json(answer: Answer, body: bytes, where: str, error: BaseException) -> SourceContentError:
+    if (found := decode.not_utf8(body)) is not None and not body.lstrip().startswith(b"<"):
+        return _not_utf8(answer, where, *found)
     # A UnicodeDecodeError's own text repeats what it could not read.
-    return "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)[:80]
+    short = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)[:80]
+    return SourceContentError(
+        "the answer is no JSON object",
+        where=where,
+        why=f"{answer.content_type}, {len(answer.body):,} bytes, {answer.words()} ({short})",
+        remedy="a login or captcha page: agree on access with the publisher; half an answer: run it again",
+    )
+
+
+def _not_utf8(answer: Answer, where: str, why: str, remedy: str) -> SourceContentError:
+    return SourceContentError(
+        "the answer is not in the encoding it should be in",
+        where=where,
+        why=f"{answer.content_type}, {len(answer.body):,} bytes: {why}",
+        remedy=remedy,
+    )
 
 
 def _not_the_envelope(why: str, where: str) -> SourceContentError:

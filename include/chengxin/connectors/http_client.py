@@ -32,6 +32,7 @@ from requests.structures import CaseInsensitiveDict
 
 from chengxin.connections import Connection
 from chengxin.errors import ConfigError, SourceContentError, SourceRefusedError, SourceUnreachableError
+from chengxin.readers.decode import readable
 
 logger = logging.getLogger(__name__)
 
@@ -301,7 +302,7 @@ def base_url(connection: Connection) -> str:
 
 def visible_words(body: bytes, limit: int = 120) -> str:
     """The first words that a person would see of a page, safe to repeat."""
-    text = body[:65536].decode("utf-8", "replace")
+    text = readable(body[:65536])
     text = re.sub(r"(?is)<(script|style)\b.*?(</\1\s*>|\Z)", " ", text)
     text = html.unescape(re.sub(r"<[^>]*>", " ", text))
     text = "".join(character if character.isprintable() else " " for character in text)

@@ -80,7 +80,7 @@ class PageWalk(Walk):
         self._same_total(page, cursor["total"])
         self._turned(page, answer.body, number, cursor["page"])
         self._fits_the_end(page, number)
-        self._intake.put(answer.body, cursor)
+        self._intake.put(answer.body, _declared(cursor, cursor, page))
 
     def _next_page(self) -> None:
         cursor, size = self._intake.cursor or self._beginning(), self._read.paging.page_size
@@ -104,11 +104,11 @@ class PageWalk(Walk):
         kept: Cursor = {"page": number, "received": received, "total": page.total, "complete": last}
         if "ahead" in cursor and not last:
             kept["ahead"] = cursor["ahead"]
-        kept = self._marked(kept, cursor, page)
+        kept = _declared(self._marked(kept, cursor, page), cursor, page)
         if ahead:
-            self._intake.take(cursor["ahead"], len(body), self._locator(number), kept, body)
+            self._intake.take(cursor["ahead"], len(body), self._locator(number, page), kept, body)
         else:
-            self._intake.keep(body, self._locator(number), kept)
+            self._intake.keep(body, self._locator(number, page), kept)
         self._before = page
         self._first = page if number == 1 else self._first
 
@@ -125,7 +125,10 @@ class PageWalk(Walk):
         return number if number > 2 else None
 
     def _archived(self, body: bytes, number: int) -> Page:
-        return judge(self._read, Answer(200, CaseInsensitiveDict(), body), self._where(number))
+        declared = f"application/json; charset={self._intake.cursor.get('charset', 'utf-8')}"
+        return judge(
+            self._read, Answer(200, CaseInsensitiveDict({"Content-Type": declared}), body), self._where(number)
+        )
 
     def _same_total(self, page: Page, expected: int | None) -> None:
         if page.total != expected:
@@ -167,6 +170,12 @@ class PageWalk(Walk):
             remedy="the next run asks for it again; if it never fits, ask the source's operator what its total counts, "
             "and how far its pages can be turned",
         )
+
+
+def _declared(kept: Cursor, cursor: Cursor, page: Page) -> Cursor:
+    """A new cursor with the encoding that some page has declared: archived pages are looked at again."""
+    charset = page.charset or cursor.get("charset")
+    return kept if charset is None else {**kept, "charset": charset}
 
 
 def alike(some: Sequence[msgspec.Raw], others: Sequence[msgspec.Raw], ignored: Sequence[str]) -> bool:

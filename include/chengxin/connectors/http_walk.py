@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from datetime import date
 
 from chengxin.connectors import watermark
-from chengxin.connectors.envelope import Page, read_page
+from chengxin.connectors.envelope import Page, check_utf8, read_page
 from chengxin.connectors.http_client import Answer, BadRequestError, BusyError, Client, refused, visible_words
 from chengxin.connectors.intake import Cursor, Intake
 from chengxin.contracts import Contract
 from chengxin.errors import SourceContentError
+from chengxin.readers import decode
 from chengxin.reads import HttpRead
 from chengxin.settings import House
 
@@ -91,8 +92,8 @@ class Walk(ABC):
         mark = watermark.advance(cursor.get("watermark"), page.marks, self._as_of)
         return kept | {"since": cursor.get("since"), "watermark": mark}
 
-    def _locator(self, number: int) -> str:
-        return f"{self._read.path} page {number} of {self._read.paging.page_size}"
+    def _locator(self, number: int, page: Page) -> str:
+        return decode.note(f"{self._read.path} page {number} of {self._read.paging.page_size}", page.charset)
 
 
 def ask(client: Client, read: HttpRead, path: str, params: dict[str, str], number: int) -> tuple[Answer, Page]:
@@ -103,6 +104,9 @@ def ask(client: Client, read: HttpRead, path: str, params: dict[str, str], numbe
     """
     where, pages = page_name(client, read, number), list[Page]()
     answer = client.get(path, params, lambda answer: pages.append(judge(read, answer, where)))
+    # A source has one encoding; a page that is mangled later on fails when it is read.
+    if number == 1 and read.encoding is None and pages[-1].charset is None:
+        check_utf8(answer, where)
     return answer, pages[-1]
 
 
@@ -128,7 +132,8 @@ def judge(read: HttpRead, answer: Answer, where: str) -> Page:
         SourceContentError: it is no page.
     """
     envelope = read.envelope
-    page = read_page(answer, envelope, where, read.paging, read.watermark.heading if read.watermark else None)
+    heading = read.watermark.heading if read.watermark else None
+    page = read_page(answer, envelope, where, read.paging, heading, read.encoding)
     if page.code in envelope.ok:
         return page
     why = f"{envelope.code} {page.code}: {visible_words(page.message.encode())}"

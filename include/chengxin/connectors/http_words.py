@@ -56,7 +56,7 @@ class WordWalk(Walk):
             hashed = _hashed(following)
             kept |= {"next": following, "met": [*cursor.get("met", ()), hashed][-MET:]}
             self._met.add(hashed)
-        self._intake.keep(answer.body, self._locator(number), self._marked(kept, cursor, page))
+        self._intake.keep(answer.body, self._locator(number, page), self._marked(kept, cursor, page))
         self._before = page
 
     def _place(self, cursor: Cursor) -> tuple[str, dict[str, str]]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from chengxin import archive
 from chengxin.contracts import Contract
 from chengxin.ledger.models import RawObject
+from chengxin.readers import decode
 from chengxin.readers.raw import Raw
 from chengxin.readers.rows import MAX_ROWS, OWN_COLUMNS, PROBLEM, RAW_ROW, RAW_SHA256
 from chengxin.reads import FilesRead, HttpRead
@@ -57,7 +58,8 @@ def batches(
         return archive.get(house, contract.name, sha256) if at_hand is None else at_hand
 
     if isinstance(read, HttpRead):
-        return json_text.page(data, sha256, read.envelope.records, _headings(contract), where)
+        encoding = read.encoding or decode.noted(raw_object.locator)
+        return json_text.page(data, sha256, read.envelope.records, _headings(contract), where, encoding)
     return json_text.lines(data, sha256, where)
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from chengxin.errors import SourceContentError
 from chengxin.readers import regular
-from chengxin.readers.decode import decoded
+from chengxin.readers.decode import decoded, not_utf8, utf8
 from chengxin.readers.raw import Raw
 from chengxin.readers.rows import MAX_ROWS, batch, from_records, pieces, texts
 from chengxin.reads import FilesRead
@@ -29,14 +29,19 @@ _values = msgspec.json.Decoder(float_hook=str)
 
 
 def page(
-    bytes_of: Callable[[], bytes], sha256: str, records: str, headings: Sequence[str], where: str
+    bytes_of: Callable[[], bytes],
+    sha256: str,
+    records: str,
+    headings: Sequence[str],
+    where: str,
+    encoding: str | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """The records of one page, `records` being the dotted path to their list, `headings` those that may be expected.
 
     Raises:
-        SourceContentError: no JSON, or no list there.
+        SourceContentError: not in its encoding (None: UTF-8), no JSON, or no list there.
     """
-    data = bytes_of()
+    data = utf8(bytes_of(), encoding, where)
     path = tuple(records.split("."))
     expected = _regular(path, headings, data, sha256) or _expected(path, tuple(headings), data, sha256)
     if expected is not None:
@@ -64,7 +69,7 @@ def lines(bytes_of: Callable[[], bytes], sha256: str, where: str) -> Iterator[pa
     try:
         rows = _values.decode_lines(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _no_json(error, where) from None
+        raise _no_json(error, data, where) from None
     if rows:
         yield from pieces(from_records(rows, sha256, where, may_hold_nul=_may_hold_nul(data)))
 
@@ -147,13 +152,13 @@ def _decode(data: bytes, where: str) -> Any:
     try:
         return _values.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _no_json(error, where) from None
+        raise _no_json(error, data, where) from None
 
 
-def _no_json(error: Exception, where: str) -> SourceContentError:
+def _no_json(error: Exception, data: bytes, where: str) -> SourceContentError:
     # A UnicodeDecodeError's own text repeats the bytes around the place.
-    why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)[:120]
-    return SourceContentError("no JSON", where=where, why=why, remedy="look at the raw object, and ask the publisher")
+    why, remedy = not_utf8(data) or (str(error)[:120], "look at the raw object, and ask the publisher")
+    return SourceContentError("no JSON", where=where, why=why, remedy=remedy)
 
 
 class _Incomplete(Exception):  # noqa: N818 - asks for more text
