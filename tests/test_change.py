@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from chengxin import check, engine, harvest, linking
+from chengxin.errors import BoundError
 from chengxin.settings import House
-from tests.dropped import ENTRIES, MATTERS, Source, entry, head, matter, who
+from tests.dropped import CODES, ENTRIES, MATTERS, Source, entry, head, matter, who
 from tests.factlake import FactLake, codes, day
 
 DAYS = [date(2026, 6, 15) + timedelta(n) for n in range(4)]
@@ -202,3 +203,69 @@ def test_a_repair_that_is_told_late_is_known_from_its_day_on(records: Records) -
 def test_another_document_about_the_same_subject_is_not_kept_out(records: Records) -> None:
     records.deliver(DAYS[0], REPAIRED, record(no="W2"))
     assert sorted(records.counts(DAYS[0]), key=str) == [REPAIR, None]
+
+
+# A broken row may be any row -----------------------------------------------------------------------------------------
+
+
+def test_a_row_without_key_and_name_holds_back_what_may_be_its_own(source: Source) -> None:
+    monday, tuesday, wednesday, thursday = DAYS
+    broken = {"code": "?", "since": "2026-01-05", "why": "?"}
+    source.run(monday, [entry(n) for n in range(6)])
+    outcome = source.run(tuesday, [broken, *(entry(n) for n in range(4))])
+    assert (outcome["harvested"], outcome["unchanged"], outcome["rejected"], outcome["removed"]) == (5, 4, 1, 0)
+    assert source.detail(outcome)["alarms"] == {"waiting": [2, 1]}
+    assert len(source.state(tuesday)) == 6
+    # It is there still, and so are both: also where the day is harvested once more, and when one more is missing.
+    again = source.run(tuesday, [broken, *(entry(n) for n in range(4))])
+    assert (again["removed"], source.detail(again)["alarms"]) == (0, {"waiting": [2, 1]})
+    outcome = source.run(wednesday, [broken, *(entry(n) for n in range(3))])
+    assert source.detail(outcome)["alarms"] == {"waiting": [3, 1]}
+    assert len(source.state(wednesday)) == 6
+    # Mended: it was one of them, and the others are gone.
+    outcome = source.run(thursday, [entry(n) for n in (0, 1, 2, 4)])
+    assert (outcome["removed"], source.detail(outcome)["alarms"]) == (2, {})
+    assert set(source.reasons(thursday)) == {"第0号", "第1号", "第2号", "第4号"}
+    # Each day reads as it did.
+    assert [len(source.state(on)) for on in DAYS] == [6, 6, 6, 4]
+
+
+def test_a_broken_row_that_stood_beside_the_others_is_none_of_them(source: Source) -> None:
+    broken = {"code": "?", "why": "?"}
+    source.run(DAYS[0], [entry(0), entry(1), entry(2), broken])
+    outcome = source.run(DAYS[1], [entry(0), entry(1), broken])
+    assert (outcome["removed"], source.detail(outcome)["alarms"]) == (1, {})
+    outcome = source.run(DAYS[2], [entry(0), broken, broken])
+    assert (outcome["removed"], source.detail(outcome)["alarms"]) == (0, {"waiting": [1, 2]})
+
+
+@pytest.mark.services
+def test_what_was_read_of_the_key_narrows_it_down_and_half_a_list_is_half_a_list(source: Source) -> None:
+    source.contract("entries", ENTRIES.replace("key: [list, doc_no]", "key: [uscc, listed_on]"))
+    source.run(DAYS[0], [entry(0), entry(1, since="2026-02-01"), entry(2), entry(3), entry(4)])
+    outcome = source.run(DAYS[1], [entry(2), entry(3), entry(4), {"since": "2026-02-01", "no": "1", "code": "?"}])
+    assert (outcome["removed"], source.detail(outcome)["alarms"]) == (1, {"waiting": [1, 1]})
+    with pytest.raises(BoundError, match="3 of 4 known rows of list_entry would vanish"):
+        source.run(DAYS[2], [entry(2), {"since": "?", "no": "1", "code": "?"}])
+
+
+@pytest.mark.services
+def test_a_row_that_was_torn_apart_may_be_any(source: Source) -> None:
+    source.run(DAYS[0], [entry(0), entry(1), entry(2)])
+    torn = entry(1, no="第1\x00号")
+    outcome = source.run(DAYS[1], [entry(0), entry(1), torn])
+    assert (outcome["removed"], source.detail(outcome)["alarms"]) == (0, {"waiting": [1, 1]})
+    # Its key is that of a known row, so it is that one.
+    outcome = source.run(DAYS[2], [entry(0), entry(2, who="测试\x00公司")])
+    assert (outcome["removed"], source.detail(outcome)["alarms"]) == (1, {})
+
+
+def test_what_hangs_on_a_record_waits_with_it(source: Source) -> None:
+    source.run(DAYS[0], [matter(1, who(1), who(2)), matter(2, who(1))], "matters_in")
+    outcome = source.run(DAYS[1], [matter(1, who(1)), matter(2, no="")], "matters_in")
+    assert (outcome["removed"], source.detail(outcome)["alarms"]) == (1, {"waiting": [2, 1]})
+    assert set(source.state(DAYS[1], "applicant")) == {"M1\x1f1", "M2\x1f1"}
+    # An applicant of unreadable number and name may be any of its matter.
+    outcome = source.run(DAYS[2], [matter(1, {"n": None, "name": None, "code": CODES[3]}), matter(2)], "matters_in")
+    assert source.detail(outcome)["alarms"] == {"waiting": [1, 1]}
+    assert set(source.state(DAYS[2], "applicant")) == {"M1\x1f1"}

@@ -99,25 +99,29 @@ def shares(tally: Tally) -> dict[str, float]:
     return {name: round(count / looked_at, 4) for name, count in sorted(tally.filled.items())} if looked_at else {}
 
 
-def alarms(contract: Contract, tally: Tally, jumps: Mapping[str, int]) -> dict[str, Any]:
+def alarms(contract: Contract, tally: Tally, jumps: Mapping[str, int], changes: Mapping[str, Change]) -> dict[str, Any]:
     """What a person must look at although the harvest is published; the operators' mail says it in words.
 
     Args:
         contract: the source's contract.
         tally: what was counted.
         jumps: see `Publication.jumps`.
+        changes: see `Publication.compare`.
 
     Returns:
         `empty`: a full source gave no record at all. `over`: more records than `bounds.rows.max`, as `[records, max]`.
-        `personal_ids`: citizens' numbers met and withheld. `jumps`: money columns that jumped ten-thousandfold. Only
-        those that hold.
+        `personal_ids`: citizens' numbers met and withheld. `jumps`: money columns that jumped ten-thousandfold.
+        `waiting`: keys that are missing and were not removed, since rejected rows without key and name may be theirs,
+        as `[keys, rows]`. Only those that hold.
     """
     most = contract.bounds.rows.max
+    waiting = sum(changes[name].waiting for name in contract.tables)
     found: dict[str, Any] = {
         "empty": contract.mode == "full" and not tally.harvested,
         "over": [tally.harvested, most] if most is not None and tally.harvested > most else None,
         "personal_ids": tally.personal_ids,
         "jumps": dict(jumps),
+        "waiting": [waiting, sum(tally.nameless.values())] if waiting else None,
     }
     return {name: value for name, value in found.items() if value}
 
@@ -133,9 +137,11 @@ def shrink(contract: Contract, changes: Mapping[str, Change]) -> None:
     for name in contract.tables:
         change = changes[name]
         most = contract.bounds.shrink.max if contract.bounds.shrink else 1.0
-        if change.removed > most * change.known:
+        # Also those that are not removed for the time being: half a list with one broken row is half a list.
+        gone = change.removed + change.waiting
+        if gone > most * change.known:
             raise BoundError(
-                f"{change.removed} of {change.known} known rows of {name} would vanish, at most {most:.0%} may",
+                f"{gone} of {change.known} known rows of {name} would vanish, at most {most:.0%} may",
                 where=contract.name,
                 why="a list that shrinks at once is more often half a list than a true one",
                 remedy="look at the source; if it is right, say so by widening bounds.shrink for one run",

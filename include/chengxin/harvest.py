@@ -245,7 +245,7 @@ def _write(
         erased = suppression.erased(house)
         publication = Publication(judging.engine, house.lake, contract, as_of, judging.folder, later, erased)
         tally.ignored.update(publication.duplicates())
-        changes = publication.compare()
+        changes = publication.compare(bool(publication.doubts.nameless) and _waited(house, contract.name, as_of))
         published, unchanged = publication.records()
         jumps = publication.jumps()
     bounds.shrink(contract, changes)
@@ -258,7 +258,7 @@ def _write(
         "removed": sum(changes[name].removed for name in contract.tables),
     }
     bounds.sums(contract.name, counts)
-    detail["alarms"] = bounds.alarms(contract, tally, jumps)
+    detail["alarms"] = bounds.alarms(contract, tally, jumps, changes)
     detail["filled"] = bounds.shares(tally)
     parts = ("known", "new", "changed", "unchanged", "removed", "restored")
     detail["facts"] = {name: {part: getattr(change, part) for part in parts} for name, change in changes.items()}
@@ -350,6 +350,19 @@ def _planned(session: Session, source: str) -> list[int]:
         select(Harvest).where(Harvest.source == source, Harvest.state == "fetched").order_by(Harvest.id)
     )
     return [harvest.id for harvest in waiting if "files" in harvest.detail]
+
+
+def _waited(house: House, source: str, as_of: date) -> bool:
+    """Whether the last harvest published up to that day left keys that were missing as they were."""
+    with house.ledger.read() as session:
+        told = session.scalars(
+            select(Harvest.detail)
+            .where(Harvest.source == source, Harvest.state == "published", Harvest.as_of <= as_of)
+            .order_by(Harvest.as_of.desc(), Harvest.id.desc())
+        )
+        # One that found nothing to read says nothing of this.
+        last = next((detail for detail in told if not detail.get("stands")), {})
+    return "waiting" in last.get("alarms", {})
 
 
 def _later(session: Session, source: str, as_of: date) -> date | None:
