@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal
@@ -22,6 +23,8 @@ from chengxin.tables import FACTS, Table
 from chengxin.yamlfile import Duration, Strict
 
 FACT_TABLES = {table.name: table for table in FACTS}
+QUIET = timedelta(days=10)
+"""How long a source of changes may have none, where its contract does not say."""
 
 
 class Column(Strict):
@@ -119,6 +122,8 @@ class Contract(Strict):
     """Cron, Asia/Shanghai."""
     max_age: Duration
     """Older than this, the source cannot answer any more: CANNOT_TELL."""
+    quiet: Duration | None = None
+    """How long the source may bring nothing new and still be taken for alive; None: see `silence`."""
     read: Read
     columns: Columns
     children: Mapping[str, Child] = {}
@@ -198,10 +203,21 @@ class Contract(Strict):
         return tuple(dict.fromkeys([self.table, *(child.table for child in self.children.values())]))
 
     @property
+    def silence(self) -> timedelta:
+        """How long it may bring nothing new: `quiet`; without it none for a whole list, ten days for changes only.
+
+        The longest public holidays (Spring Festival with its weekends) are nine days in a row.
+        """
+        if self.quiet is not None:
+            return self.quiet
+        return timedelta(0) if self.mode == "full" else QUIET
+
+    @property
     def sha256(self) -> str:
         """Hash of the contract's content: what a harvest ran under."""
-        # What is not cut into parts keeps the hash that it had before there were any.
-        content = self.model_dump_json(exclude={"partitions"} if self.partitions is None else None)
+        # Who uses none of these keeps the hash from before there were any.
+        unused = {name for name in ("partitions", "quiet") if getattr(self, name) is None}
+        content = self.model_dump_json(exclude=unused)
         return hashlib.sha256(content.encode()).hexdigest()
 
     def read_of(self, part: str) -> HttpRead | DatabaseRead | FilesRead:

@@ -21,11 +21,11 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from chengxin import connectors, contracts, suppression
-from chengxin.connectors import feedback, files_feedback
+from chengxin.connectors import earlier, feedback, files_feedback
 from chengxin.contracts import Contract
 from chengxin.errors import BoundError, ChengxinError, DriftError, SumError
 from chengxin.judging import Early, Judging
-from chengxin.ledger.models import Commit, Harvest, RawObject
+from chengxin.ledger.models import Commit, Harvest, HarvestPart, RawObject
 from chengxin.settings import House
 from chengxin.tables import HARVEST_SUM
 
@@ -188,7 +188,12 @@ def _prepare(house: House, contract: Contract, harvest_id: int, early: Early | N
         raw = list(session.scalars(select(RawObject).where(RawObject.harvest_id == harvest_id).order_by("ordinal")))
         later = _later(session, contract.name, as_of)
         spent = dict(harvest.detail.get("seconds", {}))
+        parts = session.scalars(select(HarvestPart.cursor).where(HarvestPart.harvest_id == harvest_id)).all()
+        cursors = [*parts] or [dict(harvest.cursor)]
         session.expunge_all()
+    if all(cursor.get("stands") for cursor in cursors):
+        _stand(house, contract, harvest_id, as_of, earlier.quiet(house, contract, as_of, cursors, 0))
+        return
     judging = early.result(raw) if early else None
     unread = [] if judging else raw
     judging = judging or Judging(house, contract, harvest_id, as_of)
@@ -215,9 +220,20 @@ def _prepare(house: House, contract: Contract, harvest_id: int, early: Early | N
         detail |= _found(tally)
         detail["files"] = files
         detail["seconds"] = spent | {stage: round(seconds, 3) for stage, seconds in tally.seconds.items()}
-        _note(house, harvest_id, counts, detail)
+        _note(house, harvest_id, counts, detail, earlier.quiet(house, contract, as_of, cursors, counts["published"]))
     finally:
         judging.end()
+
+
+def _stand(house: House, contract: Contract, harvest_id: int, as_of: date, quiet: bool) -> None:
+    """Ends a harvest that found what the last one had read already: nothing is read, every row stands."""
+    from chengxin import sums
+
+    counts = dict.fromkeys(COUNTS, 0)
+    found: dict[str, Any] = {"rejected": {}, "ignored": {}, "facts": {}}
+    seq = _open_commit(house, harvest_id)
+    file = sums.write(house.lake, contract, harvest_id, as_of, seq, counts, found, [])
+    _note(house, harvest_id, counts, {**found, "stands": True, "files": {sums.NAME: file.name}}, quiet)
 
 
 def _write(
@@ -385,9 +401,10 @@ def _open_commit(house: House, harvest_id: int) -> int:
         return harvest.seq
 
 
-def _note(house: House, harvest_id: int, counts: dict[str, int], detail: dict[str, Any]) -> None:
+def _note(house: House, harvest_id: int, counts: dict[str, int], detail: dict[str, Any], quiet: bool = False) -> None:
     with house.ledger.begin() as session:
         harvest = session.get_one(Harvest, harvest_id)
+        harvest.quiet = quiet
         for name, count in counts.items():
             setattr(harvest, name, count)
         harvest.detail = {**harvest.detail, **detail}

@@ -87,7 +87,8 @@ def suggest(house: House, source: str, days: int = 90) -> Suggestion:
         )
         session.expunge_all()
     # The last harvest of a day speaks for it: a repeated one would count twice.
-    by_day = {row.as_of: row for row in rows if row.state == "published"}
+    # One that took over what stood (`harvest`) has no figures of its own.
+    by_day = {row.as_of: row for row in rows if row.state == "published" and not row.detail.get("stands")}
     published = [by_day[day] for day in sorted(by_day)]
     return Suggestion(
         source=source,

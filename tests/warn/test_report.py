@@ -95,6 +95,16 @@ def test_old_sources_and_withheld_lists_are_an_alarm(office: House, scene: Scene
     assert "当日尚无核查结果" in text
 
 
+def test_a_source_that_answers_and_says_nothing_is_named(office: House, scene: Scene, catcher: Catcher) -> None:
+    """Changes are believed to be none for ten days; `credit_report_pdfs` says nothing of its own."""
+    for day, quiet in ((DAY - timedelta(days=11), False), (DAY, True)):
+        scene.harvested(day, only=("credit_report_pdfs", "credit_agencies"), quiet=quiet)
+    scene.harvested(DAY, only=("credit_agencies",))
+    warn.report(office, DAY)
+    text = body(catcher.mails()[0])
+    assert "来源有应答而无新内容，已超过约定时间，请向来源单位核实是否停更：第三方信用报告（PDF）11天" in text
+
+
 def test_rehearsal_plans_it_only(office: House, scene: Scene, catcher: Catcher) -> None:
     scene.ready()
     scene.advice(DAY, [{"matter_id": "M1"}])

@@ -4,6 +4,11 @@
 newest matching file alone, older lists in the same folder being history; `new` every matching file that the harvests of
 earlier days have not read, by its hash: for folders in which files stay.
 
+Where the newest file is the very one (name, size and time) that the last published harvest of an earlier day read, or
+where no file is new, nothing has come: the harvest is `quiet` (`connectors.earlier`), and the source ages. A newest
+file whose bytes are those of last time is not read twice: what it said stands. That the sender put it there anew, by
+another name or at a later time, is heard all the same.
+
 A file is read when it is whole: it is not empty, no partner named `….part` (or the like) stands beside it, neither its
 size nor its time changes while we look, nor while we copy it, and the completion marker and the checksum that the
 contract awaits are there and right. Anything else waits for the next run. The same bytes twice in one harvest are read
@@ -21,6 +26,7 @@ from datetime import date
 from pathlib import PurePosixPath
 from typing import Any
 
+from chengxin.connectors import earlier
 from chengxin.connectors.intake import Intake
 from chengxin.connectors.places import Found, Place, opened
 from chengxin.contracts import Contract
@@ -57,13 +63,19 @@ def fetch(
     with opened(house.connections(read.connection)) as place:
         place.check()
         files = _matching(place, read, as_of)
-        known = intake.seen_before(as_of) if read.taken == "new" else {}
-        hashes = {look[2] for look in known.values()}
+        last = earlier.harvest(house, contract, as_of) if read.taken == "newest" else None
+        known = _known(intake, read, as_of, last)
+        stands = last is not None and last.stands and contract.partitions is None
+        hashes = {look[2] for look in known.values()} if stands or read.taken == "new" else set()
         done: list[str] = list(intake.cursor.get("files", []))
         seen: dict[str, Any] = dict(intake.cursor.get("seen", {}))
-        awaited = [file for file in files if file.name not in done and known.get(file.name, [])[:2] != file.look]
+        unheard = [file for file in files if file.name not in done and known.get(file.name, [])[:2] != file.look]
+        quiet = not done and not unheard and read.taken != "day"
+        if quiet and stands:
+            seen = {file.name: known[file.name] for file in files}
+        awaited = unheard if stands or read.taken == "new" else [file for file in files if file.name not in done]
         if not awaited:
-            intake.advance({"files": done, "seen": seen, "complete": True})
+            intake.advance({"files": done, "seen": seen, "quiet": quiet, "stands": stands, "complete": True})
             return
         sleep(SETTLE)
         for file in awaited:
@@ -72,14 +84,21 @@ def fetch(
             sha256, size = intake.archive(_read(place, file, announced))
             _whole(place, file)
             done.append(file.name)
-            if read.taken == "new":
+            if read.taken != "day":
                 seen[file.name] = [*file.look, sha256]
-            cursor = {"files": list(done), "seen": dict(seen), "complete": file is awaited[-1]}
+            cursor = {"files": list(done), "seen": dict(seen), "quiet": quiet, "complete": file is awaited[-1]}
             if sha256 in hashes or intake.has(sha256):
                 logger.info("%s: the same bytes have been read before; they are not read twice", place.where(file.name))
-                intake.advance(cursor)
+                intake.advance({**cursor, "stands": stands})
             else:
                 intake.take(sha256, size, file.name, cursor)
+
+
+def _known(intake: Intake, read: FilesRead, as_of: date, last: earlier.Earlier | None) -> dict[str, Any]:
+    """File name → size, time and hash of what earlier days have read."""
+    if read.taken == "new":
+        return intake.seen_before(as_of)
+    return {name: look for cursor in (last.cursors if last else ()) for name, look in cursor.get("seen", {}).items()}
 
 
 def _matching(place: Place, read: FilesRead, as_of: date) -> list[Found]:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -93,6 +94,9 @@ class Harvest(Base):
     rejected: Mapped[int] = mapped_column(default=0)
     ignored: Mapped[int] = mapped_column(default=0)
     removed: Mapped[int] = mapped_column(default=0)
+    quiet: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """The source answered and brought nothing: the same newest file, no new file, nothing beyond the watermark. Its age
+    counts from the last harvest that was not quiet (`chengxin.freshness`)."""
     detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Ignored by reason, rejected by rule, warnings by rule, rows by table, drift, links: counts and names only."""
     cause: Mapped[str | None] = mapped_column(String(32))

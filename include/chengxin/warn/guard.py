@@ -32,6 +32,8 @@ class SourceAge:
     age_days: int | None
     state: str
     """`fresh`, `stale`, `missing`, or `stopped`: its last batch was held back by a bound."""
+    silent_days: int = 0
+    """For how long it has answered without anything new, where that is longer than its contract believes."""
 
     @property
     def sound(self) -> bool:
@@ -90,6 +92,7 @@ def ground(house: House, district: District, as_of: date) -> Ground:
             age.observed_on,
             age.age_days,
             "stopped" if last.get(name) == "stopped" else age.state,
+            age.silent_days,
         )
         for name, age in ages.items()
     )

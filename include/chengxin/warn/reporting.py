@@ -166,6 +166,9 @@ def _faults(
             f"{source.title}{'从未取得' if source.age_days is None else f'{source.age_days}天前'}" for source in old
         ]
         faults.append(f"数据过旧，相应结论为“暂无法判断”：{_named(shown)}")
+    silent = [f"{source.title}{source.silent_days}天" for source in today.sources if source.silent_days]
+    if silent:
+        faults.append(f"来源有应答而无新内容，已超过约定时间，请向来源单位核实是否停更：{_named(silent)}")
     if not today.lists_may_go:
         faults.append("年报未报送名单已暂缓发送：所依据的数据或当日核查不可用")
     if check is None:
