@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import hmac
 import logging
@@ -11,9 +12,10 @@ from urllib.parse import quote
 import pytest
 from requests import Request as ClientRequest
 
+from chengxin.connectors import http_client
 from chengxin.connectors.http_auth import HmacSha256
 from chengxin.connectors.http_client import MAX_WAIT, Answer, backoff, retry_after, visible_words
-from chengxin.errors import ChengxinError, SourceRefusedError, SourceUnreachableError
+from chengxin.errors import ChengxinError, SourceContentError, SourceRefusedError, SourceUnreachableError
 from chengxin.settings import House
 
 from .tools import (
@@ -208,12 +210,45 @@ def test_a_redirect_on_the_same_origin_is_followed_and_signed_anew(house: House,
     assert second.headers["X-Nonce"] != first.headers["X-Nonce"]
 
 
-@pytest.mark.parametrize("target", ["http://example.invalid/x", "https://127.0.0.1/x", "//example.invalid/x"])
-def test_a_redirect_to_another_host_is_refused(house: House, source: Source, target: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "what", "remedy"),
+    [
+        ("http://example.invalid/x", "to another host", "ask its operator"),
+        ("//example.invalid/x", "to another host", "ask its operator"),
+        ("https://example.invalid/x", "to another host", "ask its operator"),
+        ("http://127.0.0.1:1/x", "to another port", "ask its operator"),
+        ("https://127.0.0.1/x?t=1", "wants https", "set schema https and port 443 in connection 'sharing_portal'"),
+        ("https://127.0.0.1:8443/x", "wants https", "set schema https and port 8443 in connection 'sharing_portal'"),
+        ("ftp://127.0.0.1/x", "to another host", "ask its operator"),
+        ("http://127.0.0.1:99999/x", "to another host", "ask its operator"),
+        ("http://[::1/x", "to another host", "ask its operator"),
+    ],
+)
+def test_a_redirect_elsewhere_is_refused_for_what_it_is(
+    house: House, source: Source, target: str, what: str, remedy: str
+) -> None:
     source.fail(Reply(302, headers={"Location": target}))
-    with pytest.raises(SourceRefusedError, match="to another host"):
+    with pytest.raises(SourceRefusedError, match=what) as caught:
+        fetch_http(house, source)
+    assert remedy in caught.value.remedy
+    assert "?t=1" not in str(caught.value)
+    assert len(source.requests) == 1
+
+
+@pytest.mark.parametrize("location", [{}, {"Location": ""}])
+def test_a_redirect_to_nowhere_is_named(house: House, source: Source, location: dict[str, str]) -> None:
+    source.fail(*[Reply(302, headers=location)] * 9)
+    with pytest.raises(SourceRefusedError, match="a redirect to nowhere"):
         fetch_http(house, source)
     assert len(source.requests) == 1
+
+
+def test_a_redirect_has_no_body_that_matters(house: House, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_client, "MAX_BODY", 4 << 20)
+    bomb = gzip.compress(bytes(64 << 20))
+    source.fail(Reply(302, bomb, {"Location": PATH, "Content-Encoding": "gzip"}))
+    with pytest.raises(SourceContentError, match="more than 4 MiB"):
+        fetch_http(house, source)
 
 
 def test_redirects_without_end_are_refused(house: House, source: Source) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from chengxin import connectors
 from chengxin.connectors import http_words
-from chengxin.errors import SourceContentError, SourceRefusedError
+from chengxin.errors import SourceContentError, SourceRefusedError, SourceUnreachableError
 from chengxin.reads import HttpRead
 from chengxin.settings import House
 
@@ -231,14 +231,49 @@ def test_more_records_than_the_total_end_a_walk_at_once(house: House, source: So
     assert len(source.requests) == 3
 
 
-@pytest.mark.parametrize("target", ["http://example.invalid/x?from=w10", "//example.invalid/x", "https://127.0.0.1/x"])
-def test_a_link_to_another_host_is_refused(house: House, source: Source, target: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "what"),
+    [
+        ("http://example.invalid/x?from=w10", "to another host"),
+        ("//example.invalid/x", "to another host"),
+        ("https://127.0.0.1/x", "wants https"),
+        ("http://[::1/x", "to another host"),
+        ("http://127.0.0.1:port/x", "to another host"),
+        ("file:///etc/passwd", "to another host"),
+    ],
+)
+def test_a_link_elsewhere_is_refused(house: House, source: Source, target: str, what: str) -> None:
     source.answers = lambda _: Reply(
         200, {"code": "200", "data": {"total": 20, "records": records(10)}, "links": {"next": target}}
     )
-    with pytest.raises(SourceRefusedError, match="to another host"):
+    with pytest.raises(SourceRefusedError, match=what):
         fetch_http(house, source, paging=LINK)
     assert len(source.requests) == 1
+
+
+def test_a_password_in_a_link_is_neither_used_nor_repeated(
+    house: House, source: Source, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    port = source.url.rpartition(":")[2]
+    source.answers = lambda request: (
+        Reply(503)
+        if "from" in request.query
+        else Reply(
+            200,
+            {
+                "code": "200",
+                "data": {"total": 20, "records": records(10)},
+                "links": {"next": f"http://user:s3cret-s3cret@127.0.0.1:{port}{PATH}?from=w10&token=s3cret-s3cret#x"},
+            },
+        )
+    )
+    with pytest.raises(SourceUnreachableError) as caught:
+        fetch_http(house, source, paging=LINK, tries=2)
+    assert [request.headers.get("Authorization") for request in source.requests] == [None] * 3
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("chengxin")]
+    assert ours
+    assert not any("s3cret" in text for text in (*ours, str(caught.value)))
 
 
 def test_a_link_is_signed_like_any_request(house: House, source: Source) -> None:

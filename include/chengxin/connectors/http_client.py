@@ -49,6 +49,7 @@ _PASSING = (
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ContentDecodingError,
 )
+_PORTS = {"http": 80, "https": 443}
 _jitter = SystemRandom()
 
 
@@ -76,6 +77,12 @@ class BusyError(Exception):
 
 class BadRequestError(SourceRefusedError):
     """The source does not know, or no longer knows, what we ask for; who asks is not the question."""
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, _answer: requests.Response) -> None:
+        """None: else requests reads a redirect's whole body, however long, and stumbles over what is no URL."""
+        return
 
 
 class Client:
@@ -109,7 +116,7 @@ class Client:
         )
         self.base = base_url(connection)
         self._apart, self._next_at = (1 / rate if rate else 0.0), 0.0
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.verify = connection.extra.get("verify", True)
         self._session.headers.update({"Accept": "application/json", "User-Agent": "chengxin"})
         # A proxy of the environment must not see what goes to this machine itself.
@@ -178,16 +185,11 @@ class Client:
             where: for the error.
 
         Raises:
-            SourceRefusedError: it leads to another host.
+            SourceRefusedError: it leads to another host, port or scheme.
         """
-        target = urljoin(path if "://" in path else f"{self.base}{path}", link)
+        target = _joined(path if "://" in path else f"{self.base}{path}", link)
         if _origin(target) != _origin(self.base):
-            raise SourceRefusedError(
-                "the source sends us to another host",
-                where=where,
-                why=f"its next page lies at {'://'.join(_origin(target)[:2])}",
-                remedy="ask its operator; if it has moved, change host, port or schema of the connection",
-            )
+            raise self._elsewhere(self.base, target, where, "its next page lies at")
         return target
 
     def _follow(self, url: str, params: Mapping[str, str], where: str) -> Answer:
@@ -195,17 +197,38 @@ class Client:
             answer = self._send(url, params)
             if answer.status not in (301, 302, 303, 307, 308):
                 return answer
-            target = urljoin(url, answer.headers.get("Location", ""))
-            if _origin(target) != _origin(url):
+            location = answer.headers.get("Location", "").strip()
+            if not location:
                 raise SourceRefusedError(
-                    "the source sends us to another host",
+                    "a redirect to nowhere",
                     where=where,
-                    why=f"HTTP {answer.status} to {'://'.join(_origin(target)[:2])}",
-                    remedy="ask its operator; if it has moved, change host, port or schema of the connection",
+                    why=f"HTTP {answer.status} without a Location",
+                    remedy="ask its operator",
                 )
+            target = _joined(url, location)
+            if _origin(target) != _origin(url):
+                raise self._elsewhere(url, target, where, f"HTTP {answer.status} to")
             # The target brings its own query.
             url, params = target, {}
         raise SourceRefusedError(f"more than {MAX_REDIRECTS} redirects in a row", where=where)
+
+    def _elsewhere(self, url: str, target: str, where: str, how: str) -> SourceRefusedError:
+        """The source leads to another origin, which is not ours to follow: a signature is for one alone."""
+        scheme, host, _ = _origin(url)
+        its_scheme, its_host, its_port = _origin(target)
+        what = "the source sends us to another host"
+        remedy = "ask its operator; if it has moved, change host, port or schema of the connection"
+        if its_host == host and its_scheme == scheme:
+            what = "the source sends us to another port of its host"
+        elif its_host == host and its_scheme == "https":
+            what = "the source wants https, and the connection says http"
+            remedy = f"set schema https and port {its_port} in connection {self._conn_id!r}"
+        elif its_host == host and its_scheme == "http":
+            what = "the source sends us from https to plain http"
+            remedy = "ask its operator: what goes over http can be read and changed on its way; do not follow it"
+        where_to = f"{its_scheme}://{its_host}" + ("" if its_port == _PORTS.get(its_scheme) else f":{its_port}")
+        where_to = where_to if its_host else "what is no URL"
+        return SourceRefusedError(what, where=where, why=f"{how} {where_to}", remedy=remedy)
 
     def _send(self, url: str, params: Mapping[str, str]) -> Answer:
         self._keep_apart()
@@ -314,9 +337,18 @@ def _scheme(connection: Connection) -> str:
     return connection.schema or ("https" if connection.conn_type == "https" else "http")
 
 
+def _joined(url: str, link: str) -> str:
+    """Where a link leads, without anybody's password; empty: it is none."""
+    try:
+        parts = urlsplit(urljoin(url, link))
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl() if parts.port != 0 else ""
+    except ValueError:
+        return ""
+
+
 def _origin(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
 
 
 def _is_loopback(host: str) -> bool:
