@@ -271,7 +271,7 @@ class TestComingAgain:
         FactLake(house).put("credit_record", MONDAY, [record])
         retention.run(house, TUESDAY)
         connection = engine.connect()
-        connection.con.register("erased", suppression.erased(house))
+        connection.con.register("erased", suppression.erased(house, connection))
         incoming = {"natural_key": ["a", "b", "c"], "uscc": [STAYS, STAYS, OTHER], "record_no": ["W1", "W2", "W1"]}
         connection.con.register("incoming", pa.table(incoming))
         test = condition("credit_record", ["uscc", "record_no"], "another_source")

@@ -137,7 +137,7 @@ def test_without_consent_every_answer_is_the_same_bytes(bank: House) -> None:
         looks = access.looks(session, since=house.clock(), limit=50)
         assert acts.verify(session).broken_at is None
     assert [look.outcome for look in looks] == ["refused"] * len(asked)
-    assert looks[-1].subject_sha256 == subject_hash(SILENT)
+    assert looks[-1].subject_sha256 == subject_hash(house, SILENT)
     assert (looks[-1].account, looks[-1].department, looks[-1].purpose) == ("bank", "nsyh", LOAN)
 
 

@@ -38,7 +38,7 @@ from chengxin.tables import TABLES
 
 MANIFEST = "manifest.json"
 UNFINISHED = ".part"
-KEPT = ("raw", "rulebooks", "data_docs", "feedback", "desk.key")
+KEPT = ("raw", "rulebooks", "data_docs", "feedback", "desk.key", "ledger.key")
 """What in `<var>` cannot be made again, folders and a file; the others (staging, spill, locks, …) can."""
 CATALOGUE_TABLES = ("iceberg_*",)
 """Left out of the ledger's dump where both stand in one database."""

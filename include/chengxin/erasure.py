@@ -1,4 +1,4 @@
-"""A lawful request: a subject's content leaves every place where this system keeps it. Hashes stay.
+"""A lawful request: a subject's content leaves every place where this system keeps it. Pseudonyms stay.
 
 What is gone through: the lake's rows (and the files of commits under way), the raw archive, rejected rows, stored
 messages, bodies of acts (those about the subject too, whatever they call it), data docs, logs, work files, the pages'
@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 from sqlalchemy import String, Text, delete, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from chengxin import archive, contracts, engine, forgetting, identity, readers, upkeep
+from chengxin import archive, contracts, engine, forgetting, identity, pseudonyms, readers, upkeep
 from chengxin.desk import refresh as desk
 from chengxin.errors import ChengxinError, ConfigError
 from chengxin.forgetting import HIDDEN, Person
@@ -53,8 +53,8 @@ def subject(house: House, code: str, actor: str, reason: str) -> dict[str, Any]:
         reason: on what ground, without the subject's name or code.
 
     Returns:
-        `subject` (the hash that stands for it), `tables` (table → keys and rows), `raw_files`, `messages`, `bodies` (of
-        acts), `files`: how many were erased.
+        `subject` (the pseudonym that stands for it), `tables` (table → keys and rows), `raw_files`, `messages`,
+        `bodies` (of acts), `files`: how many were erased.
 
     Raises:
         ConfigError: no valid code, no reason, or a reason that names the subject.
@@ -80,7 +80,7 @@ def subject(house: House, code: str, actor: str, reason: str) -> dict[str, Any]:
             bodies = _bodies(session, who, advice)
             # With their number in the same act: `verify` asks who took them.
             about = {"ground": "request", "bodies": bodies}
-            acts.record(session, house.clock(), actor, "erasure", who.sha256, about, reason=reason)
+            acts.record(session, house.clock(), actor, "erasure", who.stands, about, reason=reason)
         raw = _raw_files(house, who)
         tables = _tables(house, connection, who, advice)
         files = _raw_erased(house, raw)
@@ -88,7 +88,7 @@ def subject(house: House, code: str, actor: str, reason: str) -> dict[str, Any]:
             messages = _messages(session, house, who)
             _columns(session, who)
         done = {
-            "subject": who.sha256,
+            "subject": who.stands,
             "tables": tables,
             "raw_files": files,
             "messages": messages,
@@ -100,7 +100,7 @@ def subject(house: House, code: str, actor: str, reason: str) -> dict[str, Any]:
             upkeep.sweep(house, name, grace=timedelta(0))
         desk.forget(house)
         with house.ledger.begin() as session:
-            acts.record(session, house.clock(), actor, "erasure.done", who.sha256, done)
+            acts.record(session, house.clock(), actor, "erasure.done", who.stands, done)
         compact_ledger(house)
     return done
 
@@ -229,7 +229,8 @@ def _bodies(session: Session, who: Person, advice: Sequence[str]) -> int:
     tests = [ActBody.content.contains(needle, autoescape=True) for needle in who.needles]
     seqs = set(session.scalars(select(ActBody.seq).where(or_(*tests))))
     looks = Act.kind.startswith(access.PREFIX, autoescape=True)
-    seqs |= set(session.scalars(select(Act.seq).where(Act.subject == who.sha256, looks)))
+    known_as = (who.stands, pseudonyms.plain(who.code))
+    seqs |= set(session.scalars(select(Act.seq).where(Act.subject.in_(known_as), looks)))
     kinds = (decisions.KIND, objections.MADE, objections.SETTLED)
     for ids in decisions.batches(advice):
         seqs |= set(session.scalars(select(Act.seq).where(Act.subject.in_(ids), Act.kind.in_(kinds))))

@@ -1,12 +1,11 @@
 """Takes rows out of the lake for good: which rows, from which files, and what is remembered of them.
 
-What stays of a row is in the ledger (`erased`): the hash of its key and of its subject's code. With it a replay names
-what is missing, and a harvest that brings the row again leaves it aside.
+What stays of a row is in the ledger (`erased`): pseudonyms of its key and of its subject's code. With them a replay
+names what is missing, and a harvest that brings the row again leaves it aside.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import ibis
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 
-from chengxin import conclusions, engine, identity, upkeep
+from chengxin import conclusions, engine, identity, pseudonyms, upkeep
 from chengxin.engine import Connection
 from chengxin.ledger.erased import Erased
 from chengxin.settings import House
@@ -42,21 +41,13 @@ class Person:
     names: tuple[str, ...]
     keys: tuple[str, ...]
     """The names, normalised for comparison."""
+    stands: str
+    """What stands for the code in the ledger (`chengxin.pseudonyms`)."""
 
     @property
     def needles(self) -> tuple[str, ...]:
         """What must not be found anywhere any more."""
         return tuple(dict.fromkeys([self.code, *self.names, *self.keys]))
-
-    @property
-    def sha256(self) -> str:
-        """The hash that stands for the code."""
-        return sha256(self.code)
-
-
-def sha256(text: str) -> str:
-    """The hash of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def person(house: House, connection: Connection, code: str) -> Person:
@@ -71,7 +62,8 @@ def person(house: House, connection: Connection, code: str) -> Person:
     import pandas as pd
 
     keys = identity.name_key(pd.Series(sorted(found), dtype=object)).dropna()
-    return Person(code, tuple(sorted(found)), tuple(sorted(set(keys))))
+    stands = pseudonyms.of_house(house).of(code)
+    return Person(code, tuple(sorted(found)), tuple(sorted(set(keys))), stands)
 
 
 def of_person(who: Person, table: str, advice: Sequence[str]) -> Pick:
@@ -144,20 +136,20 @@ def remember(house: House, connection: Connection, name: str, gone: ibis.Table, 
         house: where the ledger is; its clock stamps the rows.
         connection: the engine.
         name: the table.
-        gone: the rows to go, all columns; `_subject`: what to hash for the subject, null for nobody.
+        gone: the rows to go, all columns; `_subject`: what to name for the subject, null for nobody.
         reason: see `Erased.reason`.
 
     Returns:
         How many keys.
     """
+    names = pseudonyms.of_house(house)
+    names.teach(connection)
     document = (
-        gone.uscc.concat(SEPARATOR, gone.record_no).hexdigest("sha256")
-        if name == "credit_record"
-        else ibis.null("string")
+        pseudonym(gone.uscc.concat(SEPARATOR, gone.record_no)) if name == "credit_record" else ibis.null("string")
     )
     rows = gone.mutate(
-        key_sha256=gone.source.concat(SEPARATOR, gone.natural_key).hexdigest("sha256"),
-        subject_sha256=gone._subject.hexdigest("sha256"),
+        key_sha256=pseudonym(gone.source.concat(SEPARATOR, gone.natural_key)),
+        subject_sha256=pseudonym(gone._subject),
         document_sha256=document,
     )
     rows = rows.group_by("key_sha256").agg(
@@ -170,7 +162,7 @@ def remember(house: House, connection: Connection, name: str, gone: ibis.Table, 
     )
     found: list[dict[str, Any]] = connection.to_pyarrow(rows).to_pylist()
     with house.ledger.begin() as session:
-        known = set(session.scalars(select(Erased.key_sha256).where(Erased.table_name == name)))
+        known = {row.key_sha256 for row in pseudonyms.erased_rows(session, names, Erased.table_name == name)}
         new = [
             {**row, "table_name": name, "reason": reason, "at": house.clock()}
             for row in found
@@ -222,6 +214,11 @@ def forget(
     for file in touched(connection, waiting, pick, who):
         upkeep.rewrite_in_place(connection, name, Path(file), rows)
     return {"keys": number, "rows": less}
+
+
+@ibis.udf.scalar.builtin(name=pseudonyms.FUNCTION)  # type: ignore[untyped-decorator]
+def pseudonym(said: str) -> str:  # type: ignore[empty-body]
+    """As `Pseudonyms.of`, on a connection that was taught it."""
 
 
 def _tombs(seen: ibis.Table, keys: ibis.Table) -> Pick:

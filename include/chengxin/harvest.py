@@ -258,7 +258,7 @@ def _write(
     detail["drift"] = bounds.drift(contract, tally)
     detail["bounds"] = bounds.batch(contract, tally)
     with tally.timed("compare"):
-        erased = suppression.erased(house)
+        erased = suppression.erased(house, judging.engine)
         publication = Publication(judging.engine, house.lake, contract, as_of, judging.folder, later, erased)
         tally.ignored.update(publication.duplicates())
         changes = publication.compare(bool(publication.doubts.nameless) and _waited(house, contract.name, as_of))

@@ -154,7 +154,7 @@ def answer(
         acts.lock(session)
         now = house.clock()
         outcome = _hindered(session, district.lookup, actor, now) or ("shown" if may else "refused")
-        whom = [access.subject_hash(code)]
+        whom = [access.subject_hash(house, code)]
         access.looked(session, now, actor.login, actor.department, WHAT, whom, purpose, route, outcome)
     return Answer(outcome, day, told) if outcome == "shown" else Answer(outcome, None, None)
 

@@ -13,7 +13,6 @@ and a reason to ask.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -22,7 +21,19 @@ from typing import Any
 import ibis
 from sqlalchemy import func, or_, select
 
-from chengxin import calendar, check, conclusions, contracts, engine, identity, linking, policy, rulebook
+from chengxin import (
+    calendar,
+    check,
+    conclusions,
+    contracts,
+    engine,
+    forgetting,
+    identity,
+    linking,
+    policy,
+    pseudonyms,
+    rulebook,
+)  # fmt: skip
 from chengxin.engine import Connection
 from chengxin.errors import ChengxinError, ConfigError
 from chengxin.freshness import Age
@@ -30,6 +41,7 @@ from chengxin.ledger import acts
 from chengxin.ledger.erased import Erased
 from chengxin.ledger.models import CheckRun
 from chengxin.linking import ReadPoint
+from chengxin.pseudonyms import Pseudonyms
 from chengxin.settings import House
 from chengxin.tables import TABLES
 
@@ -134,7 +146,8 @@ def run(house: House, as_of: date, check_id: int | None = None) -> Replay:
         NoCheckError: no check of the day was finished.
         RulebookError: the rulebook of the check is damaged or gone.
     """
-    with _session_rows(house, as_of, check_id) as (past, until, forgotten):
+    names = pseudonyms.of_house(house)
+    with _session_rows(house, names, as_of, check_id) as (past, until, forgotten):
         books = rulebook.opened(house, past.rulebook) if past.rulebook else contextlib.nullcontext(house)
         connection = house.engine()
         with books as then:
@@ -150,7 +163,8 @@ def run(house: House, as_of: date, check_id: int | None = None) -> Replay:
     compared = {
         name: _compare(house, connection, name, rows, past, until, same=same) for name, rows in judged.tables.items()
     }
-    subjects = _subjects(connection, compared)
+    names.teach(connection)
+    subjects = _subjects(connection, compared, names)
     hashes = {row.subject_sha256 for row in forgotten if row.subject_sha256}
     counts: dict[str, dict[str, int]] = {}
     shown: list[Difference] = []
@@ -209,7 +223,7 @@ class _Compared:
 
 @contextlib.contextmanager
 def _session_rows(
-    house: House, as_of: date, check_id: int | None
+    house: House, names: Pseudonyms, as_of: date, check_id: int | None
 ) -> Iterator[tuple[CheckRun, int | None, list[Erased]]]:
     """The check to compare with, the last commit that it could know of conclusions, and what was erased since."""
     with house.ledger.begin() as session:
@@ -230,11 +244,8 @@ def _session_rows(
         next_seq = session.scalar(
             select(func.min(CheckRun.seq)).where(CheckRun.district == house.district, CheckRun.id > past.id)
         )
-        forgotten = session.scalars(
-            select(Erased)
-            .where(or_(Erased.first_seq <= past.read_seq, Erased.table_name.in_(check.KEYS)), Erased.first_day <= as_of)
-            .order_by(Erased.table_name, Erased.key_sha256)
-        ).all()
+        known = or_(Erased.first_seq <= past.read_seq, Erased.table_name.in_(check.KEYS))
+        forgotten = pseudonyms.erased_rows(session, names, known, Erased.first_day <= as_of)
         session.expunge_all()
     yield past, next_seq - 1 if next_seq else None, list(forgotten)
 
@@ -291,8 +302,8 @@ def _canonical(name: str, rows: ibis.Table, *, same: bool) -> ibis.Table:
     return hashed.mutate(said=said).select(*content, "natural_key", "said")
 
 
-def _subjects(connection: Connection, compared: Mapping[str, _Compared]) -> ibis.Table:
-    """Advice id → hashes of its applicant's code and name, of the advice that differs or has findings that do."""
+def _subjects(connection: Connection, compared: Mapping[str, _Compared], names: Pseudonyms) -> ibis.Table:
+    """Advice id → what stands for its applicant's code and name, of the advice that differs or has findings that do."""
     asked = ibis.union(
         *[
             compared[name].differing.select(advice_id=compared[name].differing[f"{side}_advice_id"])
@@ -310,8 +321,8 @@ def _subjects(connection: Connection, compared: Mapping[str, _Compared]) -> ibis
     keys = identity.name_key_arrow(table["name"].combine_chunks().cast("large_string"))
     hashes = {
         "advice_id": table["advice_id"].to_pylist(),
-        "code": [_sha256(code) if code else None for code in table["uscc"].to_pylist()],
-        "named": [_sha256(key) if key else None for key in keys.to_pylist()],
+        "code": [names.of(code) if code else None for code in table["uscc"].to_pylist()],
+        "named": [names.of(key) if key else None for key in keys.to_pylist()],
     }
     return ibis.memtable(hashes, schema={"advice_id": "string", "code": "string", "named": "string"})
 
@@ -329,7 +340,7 @@ def _explain(
     otherwise = "unexplained" if same else "rules"
     if name == "filing_status":
         code = differing.a_uscc.coalesce(differing.b_uscc)
-        touched = code.hexdigest("sha256").isin(sorted(erased)) if erased else ibis.literal(False)
+        touched = forgetting.pseudonym(code).isin(sorted(erased)) if erased else ibis.literal(False)
         rows = differing.mutate(why=touched.ifelse("erased", otherwise))
     else:
         hit = subjects.filter(subjects.code.isin(sorted(erased)) | subjects.named.isin(sorted(erased)))
@@ -391,7 +402,3 @@ def _tally(erased: tuple[Forgotten, ...]) -> dict[tuple[str, str], int]:
     for row in erased:
         counts[row.table, row.reason] = counts.get((row.table, row.reason), 0) + 1
     return counts
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from chengxin.clock import BEIJING
 from chengxin.errors import ConfigError
 from chengxin.ledger import Ledger, access, acts, decisions, objections
-from chengxin.ledger.access import subject_hash
 from chengxin.ledger.acts import Act, ActBody
 from chengxin.ledger.decisions import New
 from chengxin.ledger.objections import Objection
@@ -123,11 +122,11 @@ def test_objections_and_their_settlement_need_words(ledger: Ledger) -> None:
 
 
 def test_looks_are_acts_and_can_be_asked_for(session: Session) -> None:
-    whom, other = subject_hash("91370112XXXX000017"), subject_hash("another")
+    whom, other = "1" * 64, "2" * 64
     first = access.looked(session, NOW, "auditor", None, "subject", [whom], "投诉第7号", "/credit/subject")
     access.looked(session, NOW, "zjj", "zjj", "advice", [other], "", "/credit/matter", "masked")
     last = access.looked(session, NOW + timedelta(hours=1), "zjj", "zjj", "subject", [whom], "M1", "/credit/subject")
-    assert [look.act for look in access.looks(session, subject_hash=whom)] == [last, first]
+    assert [look.act for look in access.looks(session, subject_hashes=[whom])] == [last, first]
     (look,) = access.looks(session, account="auditor")
     assert (look.purpose, look.department, look.outcome, look.route) == ("投诉第7号", "", "shown", "/credit/subject")
     assert [look.act for look in access.looks(session, before=last, limit=1)] == [first + 1]
@@ -143,7 +142,7 @@ def test_looks_are_acts_and_can_be_asked_for(session: Session) -> None:
 
 
 def test_one_look_at_several_subjects_is_an_act_for_each_and_at_none_one_act(session: Session) -> None:
-    both = [subject_hash("one"), subject_hash("other")]
+    both = ["1" * 64, "2" * 64]
     last = access.looked(session, NOW, "zjj", "zjj", "search", both, "M1", "/credit/subjects")
     assert [(look.act, look.subject_sha256) for look in access.looks(session)] == [
         (last, both[1]),

@@ -39,7 +39,7 @@ def town(house: House, ledger: Ledger) -> House:
     people = {GONE: NAME, STAYS: "示例留下有限公司"}
     lake.put("subject", MONDAY, [{"uscc": code, "name": name} for code, name in people.items()])
     advice = [
-        {"matter_id": f"M{code[-1]}", "advice_id": access.subject_hash(code)[:16], "uscc": code, "name": people[code]}
+        {"matter_id": f"M{code[-1]}", "advice_id": f"{code[-1]:0>16}", "uscc": code, "name": people[code]}
         for code in people
     ]
     Scene(town).advice(MONDAY, advice)
@@ -53,7 +53,8 @@ def town(house: House, ledger: Ledger) -> House:
             )  # fmt: skip
             objections.add(session, NOW, "officer/zjj", made, words)
             objections.settle(session, NOW, "officer/zjj", made, "rejected", words)
-        access.record(town, "auditor", None, "subject", [access.subject_hash(row["uscc"])], words, "/credit/subject")
+        whom = [access.subject_hash(town, row["uscc"])]
+        access.record(town, "auditor", None, "subject", whom, words, "/credit/subject")
         access.record(town, "zjj", "zjj", "matter", [], f"为{row['name']}", "/credit/matter")
     with town.ledger.begin() as session:
         outbox.put(session, NOW, [draft("1" * 64, content=f"{NAME}须补报告".encode())])
@@ -96,7 +97,7 @@ def test_words_go_and_the_record_stands(town: House) -> None:
         assert [body for body in session.scalars(select(ActBody.content)) if "另一家" in body] == others
         decided = session.scalars(select(Decision)).all()
         assert len(decided) == 2
-        looks = access.looks(session, subject_hash=access.subject_hash(GONE))
+        looks = access.looks(session, subject_hashes=access.subject_hashes(town, GONE))
         state = standing.of(session, [row.advice_id for row in decided])
     assert [each.decision.words for each in state.values() if each.decision and each.decision.erased] == [""]
     assert [(look.account, look.purpose) for look in looks] == [("auditor", "")]

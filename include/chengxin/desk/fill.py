@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import ColumnElement, Table, and_, or_
 
-from chengxin import identity
+from chengxin import identity, keys
 from chengxin.conclusions import SOURCE
 from chengxin.desk import ids, shapes, tables
 from chengxin.desk.facts import EVENTS, content
@@ -126,7 +126,7 @@ class Fill:
         return Part(target, rows, column, f"SELECT DISTINCT {column} FROM {keys}")
 
     def _macros(self, key: bytes) -> None:
-        inner, outer = (_blob(pad) for pad in ids.pads(key))
+        inner, outer = (_blob(pad) for pad in keys.pads(key))
         self._sql(
             "CREATE MACRO ref_of(kind, name) AS left(sha256("
             f"{outer} || unhex(sha256({inner} || encode(kind || chr(31) || name)))), {ids.REF_DIGITS})"

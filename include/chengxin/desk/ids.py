@@ -15,14 +15,6 @@ REF_DIGITS = 24
 NUMBER_DIGITS = 15
 """Hexadecimal digits of a number: 60 bits, a positive integer in every database."""
 
-_BLOCK = 64
-
-
-def pads(key: bytes) -> tuple[bytes, bytes]:
-    """The inner and outer pad of HMAC-SHA-256 (RFC 2104), for engines that only know SHA-256."""
-    block = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\0")
-    return bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block)
-
 
 def ref(key: bytes, kind: str, name: str) -> str:
     """What stands for a subject's code or a matter's id in an address.

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 import time
 from datetime import date
 from typing import Any
@@ -21,7 +19,7 @@ from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex
 
-from chengxin import districts
+from chengxin import districts, keys
 from chengxin.clock import beijing_date
 from chengxin.desk import tables
 from chengxin.desk.store import CURSOR, WAIT, make_tables, state
@@ -171,20 +169,7 @@ def _busy(where: str) -> DeskBusyError:
 
 def key(house: House) -> bytes:
     """The key that refs are made with: random, made on first use, kept beside the lake."""
-    file = house.var / KEY_FILE
-    if not file.exists():
-        house.var.mkdir(parents=True, exist_ok=True)
-        new = file.with_suffix(f".{secrets.token_hex(4)}")
-        new.touch(mode=0o600)
-        new.write_text(secrets.token_hex(32), "ascii")
-        try:
-            # Linked, not moved: of two that come at once, the second keeps the first one's.
-            os.link(new, file)
-        except FileExistsError:
-            pass
-        finally:
-            new.unlink()
-    return bytes.fromhex(file.read_text("ascii"))
+    return keys.kept(house.var / KEY_FILE)
 
 
 def _due(house: House, connection: Connection, basis: str) -> bool:

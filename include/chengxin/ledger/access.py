@@ -1,13 +1,13 @@
 """Who looked at whom, when, from which page, and why (四（三）): acts `access.…`, with a row each to ask by.
 
-The act names the subject by the hash of its code; the purpose, in the looker's words, is its body and can be erased.
+The act names the subject by what stands for its code (`chengxin.pseudonyms`); the purpose, in the looker's words, is
+its body and can be erased.
 A look costs one transaction of three short rows and no flush to disk (`record`), so every page view can afford it: a
 power cut may take the last looks with it, never one that a later mail or decision followed.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Index, String, func, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from chengxin import pseudonyms
 from chengxin.ledger import acts
 from chengxin.ledger.acts import ActBody
 from chengxin.ledger.models import Base, Serial
@@ -46,7 +47,7 @@ class Access(Base):
     what: Mapped[str] = mapped_column(String(25))
     """What was looked at: `subject`, `advice`, `mail`, … or `lookup` of a partner."""
     subject_sha256: Mapped[str] = mapped_column(String(64), index=True)
-    """Hash of the code of the subject looked at (`subject_hash`); empty: no single one."""
+    """What stands for the subject looked at (`subject_hashes`); empty: no single one."""
     route: Mapped[str] = mapped_column(String(128))
     """The page or command, without anything that names a subject: `/credit/subject`."""
     outcome: Mapped[str] = mapped_column(String(16))
@@ -69,9 +70,14 @@ class Look:
     """In the looker's words; empty where none was given, or it was erased."""
 
 
-def subject_hash(code: str) -> str:
-    """What stands for a subject in the ledger: the SHA-256 of its 18-character code, as in `erased`."""
-    return hashlib.sha256(code.encode()).hexdigest()
+def subject_hash(house: House, code: str) -> str:
+    """What stands for a subject in the ledger, as in `erased`: the pseudonym of its 18-character code."""
+    return pseudonyms.of_house(house).of(code)
+
+
+def subject_hashes(house: House, code: str) -> tuple[str, ...]:
+    """All that ever stood for a subject in acts of this house: what to ask `looks` by."""
+    return pseudonyms.of_house(house).also(code)
 
 
 def record(
@@ -139,7 +145,7 @@ def looked(
 def looks(
     session: Session,
     *,
-    subject_hash: str | None = None,
+    subject_hashes: Sequence[str] | None = None,
     account: str | None = None,
     what: str | None = None,
     since: datetime | None = None,
@@ -150,7 +156,7 @@ def looks(
 
     Args:
         session: an open transaction.
-        subject_hash: looks at this subject.
+        subject_hashes: looks at this subject, see `subject_hashes`.
         account: looks of this login name.
         what: looks of this kind.
         since: looks at this instant or later.
@@ -158,8 +164,8 @@ def looks(
         limit: at most so many.
     """
     conditions: list[Any] = []
-    if subject_hash is not None:
-        conditions.append(Access.subject_sha256 == subject_hash)
+    if subject_hashes is not None:
+        conditions.append(Access.subject_sha256.in_(subject_hashes))
     if account is not None:
         conditions.append(Access.account == account)
     if what is not None:

@@ -1,4 +1,4 @@
-"""What was erased from the lake: hashes and numbers, never content. Rows are added, and never changed."""
+"""What was erased from the lake: pseudonyms (`chengxin.pseudonyms`) and numbers, never content."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Erased(Base):
     id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
     table_name: Mapped[str] = mapped_column(String(32))
     key_sha256: Mapped[str] = mapped_column(String(64))
-    """SHA-256 of source and natural key, joined by U+001F."""
+    """Pseudonym of source and natural key, joined by U+001F."""
     subject_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
-    """SHA-256 of the subject's code, or of its `name_key` where the row had no code; null: the row names nobody."""
+    """Pseudonym of the subject's code, or of its `name_key` where the row had no code; null: the row names nobody."""
     document_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
     """A credit record's code and document number, joined by U+001F: other sources tell of the same document."""
     reason: Mapped[str] = mapped_column(String(16))

@@ -131,8 +131,9 @@ class TestWhoSees:
         auditor.get(path)
         auditor.post(f"{path}/source", form_page=path)
         with played.house.ledger.read() as session:
-            seen = access.looks(session, subject_hash=access.subject_hash(FIRST))
-            others = session.scalars(select(Access).where(Access.subject_sha256 == access.subject_hash(SECOND))).all()
+            seen = access.looks(session, subject_hashes=access.subject_hashes(played.house, FIRST))
+            second = access.subject_hash(played.house, SECOND)
+            others = session.scalars(select(Access).where(Access.subject_sha256 == second)).all()
         assert [(look.what, look.outcome, look.purpose) for look in seen[::-1]][-1] == ("source", "shown", "年度审计")
         assert ("advice", "masked", "") in {(look.what, look.outcome, look.purpose) for look in seen}
         assert {look.route for look in seen} == {"/credit/advice/{advice_id}", "/credit/advice/{advice_id}/source"}

@@ -124,7 +124,7 @@ def test_each_call_is_on_record_and_limited(played: Played) -> None:
     with played.house.ledger.read() as session:
         looks = access.looks(session, account="bank")[::-1]
     assert (looks[0].outcome, looks[0].purpose, looks[0].route) == ("shown", "信贷审查", "/credit/look-up")
-    assert looks[0].subject_sha256 == access.subject_hash(FIRST)
+    assert looks[0].subject_sha256 == access.subject_hash(played.house, FIRST)
     assert (looks[1].outcome, looks[1].purpose, looks[1].route) == ("refused", "P-1", "/credit/api/v1/look-up")
     assert [look.outcome for look in looks[-3:]] == ["limited"] * 3
 

@@ -105,7 +105,8 @@ class TestMatter:
         with played.house.ledger.read() as session:
             seen = access.looks(session, what="matter")[::-1]
         # An act for each applicant that the page names.
-        assert [look.subject_sha256 for look in seen] == [access.subject_hash(code) for code in (FIRST, SECOND)] * 3
+        whom = [access.subject_hash(played.house, code) for code in (FIRST, SECOND)]
+        assert [look.subject_sha256 for look in seen] == whom * 3
         assert {look.route for look in seen} == {f"/credit{path}"}
         assert [(look.account, look.outcome, look.purpose) for look in seen[::2]] == [
             ("zjj", "shown", "办理本单位事项"),

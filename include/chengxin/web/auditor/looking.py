@@ -6,6 +6,7 @@ from typing import Literal
 
 from fastapi import Request
 
+from chengxin import pseudonyms
 from chengxin.ledger import access
 from chengxin.web.auditor.office import office
 from chengxin.web.auditor.place import base
@@ -36,12 +37,13 @@ def look(
     """
     who = visitor(request)
     shown = who.role == "officer" or who.unmasked
+    names = pseudonyms.of_house(office(request).house)
     return access.record(
         office(request).house,
         who.login,
         who.department,
         what,
-        [access.subject_hash(code) for code in dict.fromkeys(codes) if code],
+        [names.of(code) for code in dict.fromkeys(codes) if code],
         purpose(who),
         base(request) + (route or request.scope["route"].path),
         outcome or ("shown" if shown else "masked"),
