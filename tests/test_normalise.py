@@ -159,6 +159,15 @@ def test_numbers_words_and_codes() -> None:
     ]
 
 
+def test_words_of_a_lookup() -> None:
+    words = text("1", "甲", "丙", None, "2")
+    found, problems = values.look_up(words, {"1": "甲", "2": None}, strict=False)
+    assert (found.to_pylist(), problems.tolist()) == (["甲", "甲", "丙", None, None], [0, 0, values.PASSED, 0, 0])
+    found, problems = values.look_up(words, {"1": "甲", "2": None}, strict=True)
+    unknown = values.UNKNOWN_WORD
+    assert (found.to_pylist(), problems.tolist()) == (["甲", None, None, None, None], [0, unknown, unknown, 0, 0])
+
+
 def test_texts_hide_persons_and_refuse_wrong_encodings() -> None:
     long = "长" * (values.TEXT_LIMIT + 1)
     found = read(values.texts, "甲公司", "\ufffd", long, "身份证110101199003070038", "1234567890123456789", None)

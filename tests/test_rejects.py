@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from chengxin import rejects
+from chengxin import bounds, rejects
 from chengxin.settings import House
 from chengxin.source_cli import rejected as command
+from chengxin.summary import summarise
 from tests.dropped import CODES, MONDAY, TUESDAY, Source, entry, head
 
 REPORTS = (
@@ -121,9 +125,54 @@ def test_the_jump_is_found_against_the_lake_alone(source: Source) -> None:
     assert source.detail(outcome)["alarms"] == {"jumps": {"total_assets": 1}}
 
 
-def test_alarms_are_said_in_the_operators_report() -> None:
+def test_words_that_no_lookup_has_and_new_columns_are_alarms(source: Source) -> None:
+    text = (source.include / "sources/entries.yml").read_text("utf-8")
+    text = text.replace("why: reason", 'why: {to: reason, lookup: {"1": 未报年报, 未履行公示义务: 未公示}}')
+    text = text.replace(
+        "who: {to: subject_name, required: true}", "who: {to: subject_name, lookup: {甲: 乙, 长期: null}}"
+    )
+    source.contract(
+        "entries", text.replace("until: {to: removed_on, as: date}", "until: {to: removed_on, lookup: {长期: null}}")
+    )
+    whys = ["1", "未报年报", "未履行公示义务", None, "弄虚作假", "弄虚作假", "证号370199 19900101 1230"]
+    rows = [entry(n, why=why, until="长期" if n else "2026-07-01") for n, why in enumerate(whys)]
+    rows += [entry(n, why="1") for n in range(7, 30)]
+    outcome = source.run(MONDAY, [{**row, "brand_new": 1, "370199199001011230": 2} for row in rows])
+    detail = source.detail(outcome)
+    # A row that was rejected is told of as such. Thirty names are no words of a list.
+    assert (outcome["published"], outcome["rejected"], detail["personal_ids"]) == (29, 1, 1)
+    assert detail["alarms"] == {
+        "personal_ids": 1,
+        "words": {"who": [29, []], "why": [2, ["弄虚作假"]]},
+        "drift": {"new": ["*" * 18, "brand_new"]},
+    }
+    assert set(source.reasons(MONDAY).values()) == {"未报年报", "未公示", "弄虚作假", None}
+    # The district's own file, for its mails.
+    summary = summarise(replace(source.house, include=None), MONDAY, {})
+    assert summary.alarms == {"entries": bounds.told(detail["alarms"])}
+    screen = io.StringIO()
+    summary.print(Console(file=screen, width=200))
+    assert "entries: why: 2 rows with words that no lookup has: 弄虚作假" in screen.getvalue()
+    assert "entries: new columns: ******************, brand_new" in screen.getvalue()
+    assert summary.as_dict()["alarms"] == summary.alarms
+
+
+ALARMS = {
+    "empty": True, "over": [1200, 1000], "personal_ids": 3, "jumps": {"total_assets": 2}, "waiting": [2, 1],
+    "words": {"why": [7, ["弄虚作假", "其他"]], "who": [40, []]}, "drift": {"new": ["brand_new"]},
+}  # fmt: skip
+
+
+def test_alarms_are_said_in_the_operators_report_and_in_the_summary() -> None:
     from chengxin.warn.reporting import _alarms
 
-    said = _alarms({"empty": True, "over": [1200, 1000], "personal_ids": 3, "jumps": {"total_assets": 2}})
-    assert len(said) == 4
-    assert "1,200条" in said[1]
+    said = _alarms(ALARMS)
+    assert said[1] == "今日1,200条记录，超过合同上限1,000条"
+    assert said[4:] == [
+        "1条拒收记录的主键和名称均无法辨认，2条今日未见的原有记录因此暂不按移出处理，请来源单位更正",
+        "栏目why有7条的词不在对照表中，已原样保留：弄虚作假、其他",
+        "栏目who有40条的词不在对照表中，已原样保留，种类过多，可能错列",
+        "来源的列有变动（新增），照常入库，请核对合同：brand_new",
+    ]
+    assert len(bounds.told(ALARMS)) == len(said)
+    assert bounds.told({}) == _alarms({}) == []

@@ -5,9 +5,13 @@ A violated bound is a signal to explain the batch. Nothing is widened by itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
+import pyarrow as pa
+
+from chengxin import persons
+from chengxin.arrays import TEXT
 from chengxin.contracts import Column, Contract
 from chengxin.errors import BoundError, DriftError, SumError
 from chengxin.normalise import headings
@@ -16,6 +20,9 @@ from chengxin.staging import Tally
 
 ENOUGH = 20
 """Records below which the share of unreadable values says nothing about a column's type."""
+_LONGEST = 40
+_NAMED = 8
+"""Words and headings that are named; more are hinted at."""
 
 
 def drift(contract: Contract, tally: Tally) -> dict[str, Any]:
@@ -42,7 +49,7 @@ def drift(contract: Contract, tally: Tally) -> dict[str, Any]:
         for field, count in tally.unreadable.items()
         if field in by_field and usable >= ENOUGH and count * 2 > usable
     }
-    found = {"new": sorted(new), "missing": sorted(missing), "retyped": sorted(retyped)}
+    found = {"new": shown(new), "missing": sorted(missing), "retyped": sorted(retyped)}
     stops = [kind for kind, names in found.items() if names and getattr(contract.drift, kind) == "stop"]
     if stops:
         raise DriftError(
@@ -52,6 +59,13 @@ def drift(contract: Contract, tally: Tally) -> dict[str, Any]:
             remedy=f"see what the source changed; then map or ignore it in sources/{contract.name}.yml",
         )
     return found
+
+
+def shown(headings: Set[str]) -> list[str]:
+    """Headings that came, for people: sorted, cut, and with stars for what may be somebody's number. Where a file has
+    lost its line of headings, the first record stands in its place."""
+    cut = [heading if len(heading) <= _LONGEST else heading[:_LONGEST] + "…" for heading in sorted(headings)]
+    return list(persons.hide(pa.array(cut, TEXT)).to_pylist())
 
 
 def _dispensable(columns: Mapping[str, Column], shown: Set[str]) -> set[str]:
@@ -99,7 +113,13 @@ def shares(tally: Tally) -> dict[str, float]:
     return {name: round(count / looked_at, 4) for name, count in sorted(tally.filled.items())} if looked_at else {}
 
 
-def alarms(contract: Contract, tally: Tally, jumps: Mapping[str, int], changes: Mapping[str, Change]) -> dict[str, Any]:
+def alarms(
+    contract: Contract,
+    tally: Tally,
+    jumps: Mapping[str, int],
+    changes: Mapping[str, Change],
+    drifted: Mapping[str, Sequence[str]],
+) -> dict[str, Any]:
     """What a person must look at although the harvest is published; the operators' mail says it in words.
 
     Args:
@@ -107,12 +127,15 @@ def alarms(contract: Contract, tally: Tally, jumps: Mapping[str, int], changes: 
         tally: what was counted.
         jumps: see `Publication.jumps`.
         changes: see `Publication.compare`.
+        drifted: what `drift` returned.
 
     Returns:
         `empty`: a full source gave no record at all. `over`: more records than `bounds.rows.max`, as `[records, max]`.
         `personal_ids`: citizens' numbers met and withheld. `jumps`: money columns that jumped ten-thousandfold.
         `waiting`: keys that are missing and were not removed, since rejected rows without key and name may be theirs,
-        as `[keys, rows]`. Only those that hold.
+        as `[keys, rows]`. `words`: heading → rows with a word that its lookup does not have, and those words (none
+        where they are too many to be words). `drift`: new, missing or retyped → headings, where the contract goes on.
+        Only those that hold.
     """
     most = contract.bounds.rows.max
     waiting = sum(changes[name].waiting for name in contract.tables)
@@ -122,8 +145,37 @@ def alarms(contract: Contract, tally: Tally, jumps: Mapping[str, int], changes: 
         "personal_ids": tally.personal_ids,
         "jumps": dict(jumps),
         "waiting": [waiting, sum(tally.nameless.values())] if waiting else None,
+        "words": {
+            heading: [sum(found.values()), [] if "" in found else [word for word, _ in found.most_common(_NAMED)]]
+            for heading, found in sorted(tally.words.items())
+        },
+        "drift": {
+            kind: [*names[:_NAMED], *(["…"] if names[_NAMED:] else [])] for kind, names in drifted.items() if names
+        },
     }
     return {name: value for name, value in found.items() if value}
+
+
+def told(alarms: Mapping[str, Any]) -> list[str]:
+    """Alarms in words, one line each."""
+    said = []
+    if alarms.get("empty"):
+        said.append("a full source without a record")
+    if "over" in alarms:
+        said.append("{:,} records, at most {:,} were expected".format(*alarms["over"]))
+    if "personal_ids" in alarms:
+        said.append(f"{alarms['personal_ids']:,} citizens' numbers withheld")
+    said += [
+        f"{column}: {count:,} amounts jumped ten-thousandfold" for column, count in alarms.get("jumps", {}).items()
+    ]
+    if "waiting" in alarms:
+        said.append("{:,} missing rows not removed: {:,} rejected rows without key and name".format(*alarms["waiting"]))
+    for heading, (rows, words) in alarms.get("words", {}).items():
+        said.append(
+            f"{heading}: {rows:,} rows with words that no lookup has" + (f": {', '.join(words)}" if words else "")
+        )
+    said += [f"{kind} columns: {', '.join(names)}" for kind, names in alarms.get("drift", {}).items()]
+    return said
 
 
 def shrink(contract: Contract, changes: Mapping[str, Change]) -> None:

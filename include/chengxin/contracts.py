@@ -44,7 +44,8 @@ class Column(Strict):
     unit: Literal["元", "万元"] | None = None
     """Unit of a money column at the source: must be given, the lake keeps yuan."""
     lookup: Mapping[str, str | bool | int | None] = {}
-    """Source word → value of ours; a word that is not here passes unchanged (`lookup_strict` refuses it)."""
+    """Source word → value of ours; a word that is neither here nor one of ours passes unchanged, and is told of
+    (`lookup_strict` refuses it)."""
     lookup_strict: bool = False
     required: bool = False
     """An empty value is an error."""

@@ -274,7 +274,7 @@ def _write(
         "removed": sum(changes[name].removed for name in contract.tables),
     }
     bounds.sums(contract.name, counts)
-    detail["alarms"] = bounds.alarms(contract, tally, jumps, changes)
+    detail["alarms"] = bounds.alarms(contract, tally, jumps, changes, detail["drift"])
     detail["filled"] = bounds.shares(tally)
     parts = ("known", "new", "changed", "unchanged", "removed", "restored")
     detail["facts"] = {name: {part: getattr(change, part) for part in parts} for name, change in changes.items()}

@@ -260,8 +260,14 @@ def _typed(table: Table, how: Column, text: pa.Array) -> tuple[pa.Array, Problem
     unknown: Problems | None = None
     if how.lookup:
         text, unknown = values.look_up(text, how.lookup, strict=how.lookup_strict)
+        # Where all that is looked up means nothing ("长期"), or a value is not a word, others are none of its business.
+        if not how.lookup_strict and (kind != "text" or not any(word is not None for word in how.lookup.values())):
+            unknown = None
     typed, problems = values.money(text, how.unit or "元") if kind == "money" else _READERS[kind](text)
-    return typed, problems if unknown is None else np.where(unknown != values.OK, unknown, problems).astype(np.int8)
+    if unknown is None:
+        return typed, problems
+    said = (unknown == values.UNKNOWN_WORD) | ((unknown != values.OK) & (problems == values.OK))
+    return typed, np.where(said, unknown, problems).astype(np.int8)
 
 
 _KINDS = {

@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chengxin import identity, lists, normalise, values
+from chengxin import identity, lists, normalise, persons, values
 from chengxin.arrays import TEXT, Bools, Ints, mask
 from chengxin.contracts import FACT_TABLES, Contract
 from chengxin.normalise import Chunk, Facts
@@ -39,6 +39,7 @@ from chengxin.quality.rules import CODE_VALID, AnyRule, Rules, of
 from chengxin.tables import REJECTED, Table
 
 SEPARATOR = "\x1f"
+MOST_WORDS, LONGEST_WORD = 20, 16
 _NAMES = ("subject_name", "name")
 """Columns by which a row is known whose key cannot be read."""
 _WAITING = 4
@@ -77,6 +78,8 @@ class Tally:
     item_headings: dict[str, set[str]] = field(default_factory=dict)
     nameless: Counter[str] = field(default_factory=Counter)
     """Fact table → rejected rows that may stand for any row of it: neither key nor name could be read."""
+    words: dict[str, Counter[str]] = field(default_factory=dict)
+    """Heading → words that its lookup does not have and let pass → accepted rows; see `_add_words`."""
     personal_ids: int = 0
     """Citizens' numbers met and withheld: an alarm."""
     rows: Counter[str] = field(default_factory=Counter)
@@ -208,9 +211,22 @@ class Staging:
             self.tally.personal_ids += int(
                 np.count_nonzero((problems == values.PERSON_AS_CODE) | (problems == values.PERSONAL_ID))
             )
+            passed = np.flatnonzero((problems == values.PASSED) & good)
+            if len(passed):
+                self._add_words(judged.facts, name, pa.array(passed))
             if name not in lenient:
                 wrong = (problems == values.UNREADABLE) | (problems >= values.CODE)
                 self.tally.unreadable[name] += int(np.count_nonzero(wrong))
+
+    def _add_words(self, facts: Facts, name: str, rows: pa.Array) -> None:
+        """Counts words, masked and cut; beyond `MOST_WORDS` of a heading, together under the empty text: what has so
+        many is no list of words, but names or codes in the wrong place."""
+        table = "" if facts.table.name == self.contract.table else f"{facts.table.name}."
+        counted = self.tally.words.setdefault(table + facts.headings[name], Counter())
+        shown = pc.utf8_slice_codeunits(persons.hide(facts.text[name].take(rows)), 0, LONGEST_WORD)
+        for found in pc.value_counts(shown).to_pylist():
+            word = found["values"] if found["values"] in counted or len(counted) < MOST_WORDS else ""
+            counted[word] += found["counts"]
 
     def _write(self, judged: Judged, key: Sequence[str], lists_text: pa.Array | None) -> None:
         facts, good = judged.facts, ~judged.bad

@@ -33,6 +33,7 @@ class Summary:
         mails: planned (all that the day made), sent, refused, unknown.
         seconds: stage → how long it took.
         states: source → state of its harvest.
+        alarms: source → what somebody has to look at although its harvest was published, in words.
     """
 
     as_of: date
@@ -41,6 +42,7 @@ class Summary:
     mails: dict[str, int]
     seconds: dict[str, float]
     states: dict[str, str] = field(default_factory=dict)
+    alarms: dict[str, list[str]] = field(default_factory=dict)
 
     def faults(self) -> list[str]:
         """What is wrong with the day: sums that do not add up, unfinished harvests, mails that did not go out."""
@@ -65,6 +67,7 @@ class Summary:
             "advice": self.advice,
             "mails": self.mails,
             "seconds": self.seconds,
+            **({"alarms": self.alarms} if self.alarms else {}),
         }
 
     def write(self, file: Path) -> None:
@@ -81,6 +84,9 @@ class Summary:
         for source, counts in self.sources.items():
             sources.add_row(source, *(f"{counts[column]:,}" for column in columns))
         console.print(sources)
+        for source, lines in self.alarms.items():
+            for line in lines:
+                console.print(f"{source}: {line}", style="yellow", markup=False)
         for title, counts in (("Advice", self.advice), ("Mails", self.mails)):
             console.print(f"{title:<8}", "  ".join(f"{name} {number:,}" for name, number in counts.items()))
         console.print(f"{'Seconds':<8}", "  ".join(f"{name} {number:g}" for name, number in self.seconds.items()))
@@ -94,6 +100,8 @@ def summarise(house: House, as_of: date, seconds: Mapping[str, float]) -> Summar
         as_of: the day.
         seconds: stage → how long it took; handed on.
     """
+    from chengxin import bounds
+
     with house.ledger.begin() as session:
         harvests = {
             harvest.source: harvest
@@ -114,4 +122,9 @@ def summarise(house: House, as_of: date, seconds: Mapping[str, float]) -> Summar
         mails=warn.summary(house, as_of),
         seconds=dict(seconds),
         states={source: harvest.state for source, harvest in harvests.items()},
+        alarms={
+            source: lines
+            for source, harvest in sorted(harvests.items())
+            if (lines := bounds.told(harvest.detail.get("alarms", {})))
+        },
     )

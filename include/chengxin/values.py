@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 from chengxin import identity, moments, persons
 from chengxin.arrays import NULL, TEXT, Bools, Problems, content, mask
 
-OK, UNREADABLE, UNKNOWN_WORD, GARBLED, TOO_LONG, PERSONAL_ID, NORMALISED, CODE = 0, 1, 2, 3, 4, 5, 6, 10
-"""Problem codes. `NORMALISED`: a valid code that came in another form, the only one that comes with a value.
-`CODE` + n: the n-th of `identity.REASONS`."""
+OK, UNREADABLE, UNKNOWN_WORD, GARBLED, TOO_LONG, PERSONAL_ID, NORMALISED, PASSED, CODE = 0, 1, 2, 3, 4, 5, 6, 7, 10
+"""Problem codes. Two come with a value: `NORMALISED`, a valid code that came in another form, and `PASSED`, a word that
+a lookup does not have and lets pass. `CODE` + n: the n-th of `identity.REASONS`."""
 PERSON_AS_CODE = CODE + identity.REASONS.index("IS_PERSONAL_ID")
 
 TEXT_LIMIT = 4_000
@@ -152,14 +152,18 @@ def booleans(column: pa.Array) -> tuple[pa.Array, Problems]:
 def look_up(
     column: pa.Array, table: Mapping[str, str | bool | int | None], *, strict: bool
 ) -> tuple[pa.Array, Problems]:
-    """Source words → ours, still as text. A word that is not in the table passes, unless `strict`: a problem then."""
+    """Source words → ours, still as text. A word that is neither in the table nor one of ours passes (`PASSED`); with
+    `strict` it is a problem, and so is a word of ours that the table does not name."""
     place = pc.index_in(column, value_set=pa.array(list(table), TEXT))
     ours = pa.array([None if word is None else _word(word) for word in table.values()], TEXT)
     known = pc.is_valid(place)
     found = pc.if_else(known, ours.take(place), NULL if strict else column)
     problems = np.zeros(len(column), np.int8)
-    if strict:
-        problems[mask(pc.and_(pc.is_valid(column), pc.invert(known)))] = UNKNOWN_WORD
+    if not pc.all(known).as_py():
+        foreign = pc.and_(pc.is_valid(column), pc.invert(known))
+        if not strict:
+            foreign = pc.and_(foreign, pc.invert(pc.is_in(column, value_set=ours.drop_null())))
+        problems[mask(foreign)] = UNKNOWN_WORD if strict else PASSED
     return found, problems
 
 

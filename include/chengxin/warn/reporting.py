@@ -250,7 +250,15 @@ def _alarms(alarms: Mapping[str, Any]) -> list[str]:
                 alarms["waiting"]
             )
         )
+    for heading, (rows, words) in alarms.get("words", {}).items():
+        shown = f"：{_named(words)}" if words else "，种类过多，可能错列"
+        said.append(f"栏目{heading}有{rows:,}条的词不在对照表中，已原样保留{shown}")
+    for kind, names in alarms.get("drift", {}).items():
+        said.append(f"来源的列有变动（{_DRIFTS[kind]}），照常入库，请核对合同：{_named(names)}")
     return said
+
+
+_DRIFTS = {"new": "新增", "missing": "缺少", "retyped": "类型不符"}
 
 
 def _named(names: Sequence[str]) -> str:
