@@ -138,6 +138,12 @@ class FilesRead(Strict):
     take: Literal["day", "newest", "new"] | None = None
     """`day`: every file of that day. `newest`: the newest alone. `new`: every file that no earlier day has read, for
     folders in which files stay. None: `day` where the pattern holds `{as_of}`, else `newest`."""
+    parts: int | None = Field(default=None, ge=1)
+    """A day's list comes in so many files: as long as fewer are there, it waits. None: a whole list waits when there
+    are fewer than last time."""
+    manifest: str | None = None
+    """The file that names a day's files, one a line (also as `sha256sum` and `md5sum` write it); `{as_of}` stands for
+    the day. These files are read, and no others; as long as one is missing, the list waits."""
     members: str | None = None
     """The files are ZIP archives: the pattern of the members to read, in the order of their names."""
     marker: str | None = None
@@ -161,6 +167,8 @@ class FilesRead(Strict):
         if self.taken == "day" and "{as_of}" not in self.pattern:
             raise ValueError("take: day needs {as_of} in the pattern")
         if self.format == "xml" and not self.records:
+        if (self.parts or self.manifest) and (self.taken != "day" or (self.parts and self.manifest)):
+            raise ValueError("parts, or manifest, say which files make a day's list: one of them, with take: day")
             raise ValueError("format: xml needs records: the path to the element of one record, e.g. data.row")
         for template in (self.marker, self.checksum):
             if template is not None and ("/" in template or not {"{name}", "{stem}"} & set(_braced(template))):

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from chengxin import archive, connectors
 from chengxin.connections import Connection
 from chengxin.connectors import files
 from chengxin.connectors.intake import Intake
-from chengxin.errors import ConfigError, SourceRefusedError, SourceUnreachableError
+from chengxin.errors import ConfigError, SourceContentError, SourceRefusedError, SourceUnreachableError
+from chengxin.ledger.models import Harvest
 from chengxin.reads import FilesRead
 from chengxin.settings import House
 
-from .tools import AS_OF, Killed, contract, new_harvest, over, raw_objects
+from .tools import AS_OF, Killed, contract, cursor, new_harvest, over, raw_objects
 
 
 @pytest.fixture
@@ -185,6 +187,31 @@ def test_a_file_waits_for_its_completion_marker(house: House, folder: Path, mark
     assert content(house, run(house, folder, "名单 {as_of}*", marker=marker)) == [("名单 20260615.csv", BODY)]
 
 
+def test_a_marker_that_an_earlier_file_left_is_none(house: House, folder: Path) -> None:
+    file, marker = folder / "名单 20260615.csv", folder / "名单 20260615.csv.ok"
+    marker.touch()
+    file.write_bytes(BODY)
+    os.utime(file, (1_750_000_000, 1_750_000_000))
+    os.utime(marker, (1_749_999_990, 1_749_999_990))
+    with pytest.raises(SourceUnreachableError, match=r"csv\.ok is older than it"):
+        run(house, folder, marker="{name}.ok")
+    # Within what the places' clocks tell apart.
+    os.utime(marker, (1_749_999_998, 1_749_999_998))
+    assert len(content(house, run(house, folder, marker="{name}.ok"))) == 1
+
+
+@pytest.mark.parametrize("kind", ["md5", "sha256"])
+def test_a_checksum_in_the_marker_decides_before_its_age(house: House, folder: Path, kind: str) -> None:
+    file, marker = folder / "名单 20260615.csv", folder / "名单 20260615.csv.ok"
+    file.write_bytes(BODY)
+    marker.write_text(f"{hashlib.new(kind, b'earlier').hexdigest()}  {file.name}\n", "utf-8")
+    with pytest.raises(SourceUnreachableError, match=f"its {kind} is not the one that the sender announced"):
+        run(house, folder, marker="{name}.ok")
+    marker.write_text(hashlib.new(kind, BODY).hexdigest())
+    os.utime(marker, (1_000_000_000, 1_000_000_000))
+    assert len(content(house, run(house, folder, marker="{name}.ok"))) == 1
+
+
 @pytest.mark.parametrize("kind", ["md5", "sha256"])
 def test_a_file_waits_until_it_is_the_one_announced(house: House, folder: Path, kind: str) -> None:
     (folder / "名单 20260615.csv").write_bytes(BODY)
@@ -214,9 +241,73 @@ def test_what_we_write_back_is_never_read(house: House, folder: Path) -> None:
     assert [name for name, _ in content(house, run(house, folder))] == ["名单 20260615.csv"]
 
 
+# A list in several files ---------------------------------------------------------------------------------------------
+
+
+def test_a_part_that_is_missing_keeps_the_list_waiting(house: House, folder: Path) -> None:
+    (folder / "名单 20260615-1.csv").write_text("1")
+    harvest_id = new_harvest(house)
+    with pytest.raises(SourceUnreachableError, match=r"1 of 2 files have come; `parts: 2` in the contract"):
+        run(house, folder, harvest_id=harvest_id, parts=2)
+    assert raw_objects(house, harvest_id) == []
+    # The first part once more, by another name, is not the second.
+    (folder / "名单 20260615-1 (1).csv").write_text("1")
+    for _ in range(2):
+        with pytest.raises(SourceUnreachableError, match="1 of 2"):
+            run(house, folder, harvest_id=harvest_id, parts=2)
+        assert not cursor(house, harvest_id).get("complete")
+    (folder / "名单 20260615-2.csv").write_text("2")
+    run(house, folder, harvest_id=harvest_id, parts=2)
+    assert [body for _, body in content(house, harvest_id)] == [b"1", b"2"]
+    assert cursor(house, harvest_id)["complete"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_a_manifest_names_the_files_of_a_list(house: House, folder: Path, encoding: str) -> None:
+    with_manifest = {"manifest": "清单_{as_of}.txt", "pattern": "名单 {as_of}*.csv"}
+    for part in "139":
+        (folder / f"名单 20260615-{part}.csv").write_text(part)
+    with pytest.raises(SourceUnreachableError, match=r"清单_20260615\.txt, which names its files, has not come"):
+        run(house, folder, **with_manifest)
+    lines = ["# 共三个文件", "", "名单 20260615-1.csv", f"{hashlib.md5(b'2').hexdigest()} *名单 20260615-2.csv"]
+    lines += [f"{hashlib.sha256(b'3').hexdigest()}  名单 20260615-3.csv"]
+    (folder / "清单_20260615.txt").write_bytes("\r\n".join(lines).encode(encoding))
+    with pytest.raises(SourceUnreachableError, match=r"names what has not come: 名单 20260615-2\.csv"):
+        run(house, folder, **with_manifest)
+    (folder / "名单 20260615-2.csv").write_text("half")
+    with pytest.raises(SourceUnreachableError, match="its md5 is not the one"):
+        run(house, folder, **with_manifest)
+    (folder / "名单 20260615-2.csv").write_text("2")
+    # The ninth is nobody's: it stays where it is.
+    assert [body for _, body in content(house, run(house, folder, **with_manifest))] == [b"1", b"2", b"3"]
+
+
+def test_a_manifest_that_names_nothing_is_content(house: House, folder: Path) -> None:
+    (folder / "名单 20260615.csv").write_text("1")
+    (folder / "清单").write_text("\n")
+    with pytest.raises(SourceContentError, match="names no file"):
+        run(house, folder, manifest="清单")
+
+
+def test_a_whole_list_comes_in_no_fewer_files_than_last_time(house: House, folder: Path) -> None:
+    (folder / "名单 20260615-1.csv").write_text("1")
+    earlier = new_harvest(house)
+    with house.ledger.begin() as session:
+        row = session.get_one(Harvest, earlier)
+        row.as_of, row.state, row.cursor = AS_OF - timedelta(1), "published", {"taken": 2}
+    with pytest.raises(SourceUnreachableError, match=r"1 of 2 files have come; there were 2 last time .*`parts`"):
+        run(house, folder)
+    assert len(content(house, run(house, folder, parts=1))) == 1
+    (folder / "名单 20260615-2.csv").write_text("2")
+    harvest_id = run(house, folder)
+    assert cursor(house, harvest_id)["taken"] == 2
+
+
 @pytest.mark.parametrize(
     ("more", "why"),
     [
+        ({"parts": 2, "manifest": "x"}, "one of them"),
+        ({"parts": 2, "pattern": "*.csv"}, "with take: day"),
         ({"take": "day", "pattern": "*.csv"}, "take: day needs"),
         ({"take": "new"}, "mode: incremental"),
         ({"format": "xml"}, "needs records"),

@@ -80,6 +80,9 @@ def test_writing_to_an_object_store(store: Connection) -> None:
             assert place.small("日/回执.feedback.csv") == data
         assert place.small("日/无此文件") is None
         assert place.look("日/无此文件") is None
+        put = place.look("日/回执.feedback.csv")
+        assert put is not None
+        assert abs((put.at or 0) - time.time()) < 3600, "markers are compared by it"
 
 
 def test_a_bucket_or_a_server_that_is_not_there(house: House, store: Connection) -> None:
@@ -148,6 +151,17 @@ def test_sftp_is_a_folder(house: House, server: Server) -> None:
     text = Path(server.connection.extra["key_file"]).read_text()
     by_text = {key: value for key, value in server.connection.extra.items() if key != "key_file"}
     assert harvested(house, replace(server.connection, extra={**by_text, "private_key": text})) == EXPECTED
+
+
+@pytest.mark.services
+def test_a_marker_over_sftp_that_an_earlier_file_left(house: House, server: Server) -> None:
+    marker = server.folder / "日/20260615-2.csv.ok"
+    then = marker.stat().st_mtime
+    os.utime(marker, (then - 60, then - 60))
+    with pytest.raises(SourceUnreachableError, match=r"20260615-2\.csv\.ok is older than it"):
+        harvested(house, server.connection)
+    os.utime(marker, (then, then))
+    assert harvested(house, server.connection) == EXPECTED
 
 
 @pytest.mark.services

@@ -11,8 +11,12 @@ another name or at a later time, is heard all the same.
 
 A file is read when it is whole: it is not empty, no partner named `….part` (or the like) stands beside it, neither its
 size nor its time changes while we look, nor while we copy it, and the completion marker and the checksum that the
-contract awaits are there and right. Anything else waits for the next run. The same bytes twice in one harvest are read
-once.
+contract awaits are there and right. A marker that is older than its file was left by an earlier one of that name; a
+checksum, also one in the marker, decides first. Anything else waits for the next run. The same bytes twice in one
+harvest are read once.
+
+A list in several files is published when all are there, or the rows of a missing one would be taken for gone: as many
+as `parts` says, those that `manifest` names, or else no fewer than last time (`connectors.file_lists`).
 """
 
 from __future__ import annotations
@@ -26,9 +30,9 @@ from datetime import date
 from pathlib import PurePosixPath
 from typing import Any
 
-from chengxin.connectors import earlier
+from chengxin.connectors import earlier, file_lists
 from chengxin.connectors.intake import Intake
-from chengxin.connectors.places import Found, Place, opened
+from chengxin.connectors.places import Found, Place, opened, waits
 from chengxin.contracts import Contract
 from chengxin.errors import ConfigError, SourceUnreachableError
 from chengxin.reads import FilesRead
@@ -40,6 +44,8 @@ HALF_WRITTEN = (".part", ".partial", ".tmp", ".filepart", ".crdownload", ".uploa
 FEEDBACK = ".feedback.csv"
 SETTLE = 0.2
 """Seconds between two looks at a file that may still grow."""
+TOLERANCE = 2.0
+"""Seconds that a marker may seem older than its file: SFTP tells whole seconds, a FAT disk every other one."""
 
 _DIGESTS = {".md5": re.compile(rb"\b[0-9a-fA-F]{32}\b"), ".sha256": re.compile(rb"\b[0-9a-fA-F]{64}\b")}
 
@@ -63,9 +69,13 @@ def fetch(
     with opened(house.connections(read.connection)) as place:
         place.check()
         files = _matching(place, read, as_of)
-        last = earlier.harvest(house, contract, as_of) if read.taken == "newest" else None
+        last = None if read.taken == "new" else earlier.harvest(house, contract, as_of)
+        day = file_lists.expected(place, contract, read, as_of, last)
+        files = day.of(files)
+        # Before any is read: what is there may be sent once more until the rest has come.
+        day.hold(len(files))
         known = _known(intake, read, as_of, last)
-        stands = last is not None and last.stands and contract.partitions is None
+        stands = read.taken == "newest" and last is not None and last.stands and contract.partitions is None
         hashes = {look[2] for look in known.values()} if stands or read.taken == "new" else set()
         done: list[str] = list(intake.cursor.get("files", []))
         seen: dict[str, Any] = dict(intake.cursor.get("seen", {}))
@@ -75,29 +85,36 @@ def fetch(
             seen = {file.name: known[file.name] for file in files}
         awaited = unheard if stands or read.taken == "new" else [file for file in files if file.name not in done]
         if not awaited:
+            day.hold(intake.count)
             intake.advance({"files": done, "seen": seen, "quiet": quiet, "stands": stands, "complete": True})
             return
         sleep(SETTLE)
         for file in awaited:
             _whole(place, file)
-            announced = _announced(place, read, file)
+            announced = day.checksums.get(file.name) or _announced(place, read, file)
             sha256, size = intake.archive(_read(place, file, announced))
             _whole(place, file)
             done.append(file.name)
             if read.taken != "day":
                 seen[file.name] = [*file.look, sha256]
-            cursor = {"files": list(done), "seen": dict(seen), "quiet": quiet, "complete": file is awaited[-1]}
-            if sha256 in hashes or intake.has(sha256):
+            again = sha256 in hashes or intake.has(sha256)
+            taken = intake.count + (not again)
+            complete = file is awaited[-1] and day.enough(taken)
+            cursor = {"files": list(done), "seen": dict(seen), "quiet": quiet, "taken": taken, "complete": complete}
+            if again:
                 logger.info("%s: the same bytes have been read before; they are not read twice", place.where(file.name))
                 intake.advance({**cursor, "stands": stands})
             else:
                 intake.take(sha256, size, file.name, cursor)
+        day.hold(intake.count)
 
 
 def _known(intake: Intake, read: FilesRead, as_of: date, last: earlier.Earlier | None) -> dict[str, Any]:
     """File name → size, time and hash of what earlier days have read."""
     if read.taken == "new":
         return intake.seen_before(as_of)
+    if read.taken == "day":
+        return {}
     return {name: look for cursor in (last.cursors if last else ()) for name, look in cursor.get("seen", {}).items()}
 
 
@@ -133,31 +150,48 @@ def _whole(place: Place, before: Found) -> None:
     name = before.name
     now = place.look(name)
     if now is None:
-        raise _waits(place, name, "it was taken away while we looked")
+        raise waits(place, name, "it was taken away while we looked")
     if now != before:
-        raise _waits(place, name, f"still being written: {before.size:,} bytes, then {now.size:,}")
+        raise waits(place, name, f"still being written: {before.size:,} bytes, then {now.size:,}")
     if now.size == 0:
-        raise _waits(place, name, "empty")
+        raise waits(place, name, "empty")
     partner = next((name + end for end in HALF_WRITTEN if place.look(name + end)), None)
     if partner:
-        raise _waits(place, name, f"half-written: {PurePosixPath(partner).name} stands beside it")
+        raise waits(place, name, f"half-written: {PurePosixPath(partner).name} stands beside it")
 
 
 def _announced(place: Place, read: FilesRead, file: Found) -> tuple[str, str] | None:
     """What the sender says of the file: that it is whole, and its checksum (kind, hex)."""
-    if read.marker and place.look(_beside(read.marker, file.name)) is None:
-        raise _waits(place, file.name, f"{PurePosixPath(_beside(read.marker, file.name)).name} has not come")
-    if not read.checksum:
-        return None
-    name = _beside(read.checksum, file.name)
-    kind = PurePosixPath(name).suffix
-    text = place.small(name)
-    if text is None:
-        raise _waits(place, file.name, f"{PurePosixPath(name).name} has not come")
-    found = _DIGESTS[kind].search(text)
-    if found is None:
-        raise _waits(place, file.name, f"{PurePosixPath(name).name} holds no {kind[1:]} checksum")
-    return kind[1:], found[0].decode("ascii").lower()
+    said = None
+    if read.checksum:
+        name = _beside(read.checksum, file.name)
+        kind = PurePosixPath(name).suffix
+        text = place.small(name)
+        if text is None:
+            raise waits(place, file.name, f"{PurePosixPath(name).name} has not come")
+        found = _DIGESTS[kind].search(text)
+        if found is None:
+            raise waits(place, file.name, f"{PurePosixPath(name).name} holds no {kind[1:]} checksum")
+        said = kind[1:], found[0].decode("ascii").lower()
+    if read.marker:
+        name = _beside(read.marker, file.name)
+        marker = place.look(name)
+        if marker is None:
+            raise waits(place, file.name, f"{PurePosixPath(name).name} has not come")
+        said = said or _in_marker(place.small(name) or b"")
+        if said is None and marker.at is not None and file.at is not None and marker.at < file.at - TOLERANCE:
+            raise waits(
+                place, file.name, f"{PurePosixPath(name).name} is older than it: left from an earlier file of that name"
+            )
+    return said
+
+
+def _in_marker(text: bytes) -> tuple[str, str] | None:
+    """The checksum that a marker holds, alone or before the file's name."""
+    for kind, shape in _DIGESTS.items():
+        if found := shape.match(text.lstrip()):
+            return kind[1:], found[0].decode("ascii").lower()
+    return None
 
 
 def _beside(template: str, name: str) -> str:
@@ -173,15 +207,6 @@ def _read(place: Place, file: Found, announced: tuple[str, str] | None) -> Itera
                 digest.update(chunk)
             yield chunk
     except FileNotFoundError:
-        raise _waits(place, file.name, "it was taken away while we looked") from None
+        raise waits(place, file.name, "it was taken away while we looked") from None
     if digest and announced and digest.hexdigest() != announced[1]:
-        raise _waits(place, file.name, f"its {announced[0]} is not the one that the sender announced")
-
-
-def _waits(place: Place, name: str, why: str) -> SourceUnreachableError:
-    return SourceUnreachableError(
-        "the awaited file is not whole yet",
-        where=place.where(name),
-        why=why,
-        remedy="the next run looks again; if it stays so, ask the sender to send it once more",
-    )
+        raise waits(place, file.name, f"its {announced[0]} is not the one that the sender announced")

@@ -165,6 +165,11 @@ class Intake:
         if self._onlooker:
             self._onlooker.kept(RawObject(**row), data)
 
+    @property
+    def count(self) -> int:
+        """How many raw objects it has kept."""
+        return len(self._kept)
+
     def has(self, sha256: str) -> bool:
         """Whether these very bytes are part of the harvest already."""
         return sha256 in self._kept

@@ -33,11 +33,13 @@ _DENIED = re.compile(r"ACCESS_DENIED|INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MA
 
 @dataclass(frozen=True)
 class Found:
-    """A file as a listing shows it: its name below the folder, its size in bytes, and when it was changed."""
+    """A file as a listing shows it: its name below the folder, its size in bytes, and when it was changed (as the place
+    says it, and in seconds since 1970; None: it does not say)."""
 
     name: str
     size: int
     changed: str
+    at: float | None = None
 
     @property
     def look(self) -> list[Any]:
@@ -397,5 +399,17 @@ def _silent(where: str, why: str) -> SourceUnreachableError:
 
 
 def _found(name: str, info: dict[str, Any]) -> Found:
-    changed = info.get("mtime")
-    return Found(name, int(info["size"] or 0), changed.isoformat() if isinstance(changed, datetime) else repr(changed))
+    changed, size = info.get("mtime"), int(info["size"] or 0)
+    if isinstance(changed, datetime):
+        return Found(name, size, changed.isoformat(), changed.timestamp())
+    return Found(name, size, repr(changed), float(changed) if isinstance(changed, int | float) else None)
+
+
+def waits(place: Place, name: str, why: str) -> SourceUnreachableError:
+    """What a file is that is there and cannot be read yet."""
+    return SourceUnreachableError(
+        "the awaited file is not whole yet",
+        where=place.where(name),
+        why=why,
+        remedy="the next run looks again; if it stays so, ask the sender to send it once more",
+    )
