@@ -147,7 +147,8 @@ class FilesRead(Strict):
     members: str | None = None
     """The files are ZIP archives: the pattern of the members to read, in the order of their names."""
     marker: str | None = None
-    """A file is whole once this one stands beside it: `"{name}.ok"`, or `"{stem}.ok"` without the file's ending."""
+    """A file is whole once this one stands beside it: `"{name}.ok"`, or `"{stem}.ok"` without the file's ending. It
+    must not be older than the file, or hold the file's checksum."""
     checksum: str | None = Field(default=None, pattern=r"\.(md5|sha256)$")
     """The file beside it that holds its checksum, e.g. `"{name}.sha256"`: a file that differs waits."""
     feedback: bool = False
@@ -166,9 +167,9 @@ class FilesRead(Strict):
     def _goes_together(self) -> FilesRead:
         if self.taken == "day" and "{as_of}" not in self.pattern:
             raise ValueError("take: day needs {as_of} in the pattern")
-        if self.format == "xml" and not self.records:
         if (self.parts or self.manifest) and (self.taken != "day" or (self.parts and self.manifest)):
             raise ValueError("parts, or manifest, say which files make a day's list: one of them, with take: day")
+        if self.format == "xml" and not self.records:
             raise ValueError("format: xml needs records: the path to the element of one record, e.g. data.row")
         for template in (self.marker, self.checksum):
             if template is not None and ("/" in template or not {"{name}", "{stem}"} & set(_braced(template))):
