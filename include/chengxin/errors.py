@@ -44,6 +44,10 @@ class SourceUnreachableError(ChengxinError):
     cause = "unreachable"
 
 
+class ChallengeError(SourceUnreachableError):
+    """A browser challenge (HTTP 521) instead of data: not for programs, and not to be got round; it may be lifted."""
+
+
 class SourceRefusedError(ChengxinError):
     """The source answers and says no: wrong signature, missing grant, unknown resource."""
 
@@ -54,6 +58,16 @@ class SourceContentError(ChengxinError):
     """Bytes arrived that are not what the contract promises: a truncated page, a captcha, a wrong format."""
 
     cause = "content"
+
+
+class MismatchError(SourceContentError):
+    """What arrives is whole, but the contract describes it otherwise: nothing but another contract mends that."""
+
+
+class HarvestError(ChengxinError):
+    """A harvest asked for something that its state does not allow."""
+
+    cause = "harvest"
 
 
 class DriftError(ChengxinError):

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from chengxin import connectors, contracts, suppression
 from chengxin.connectors import earlier, feedback, files_feedback
 from chengxin.contracts import Contract
-from chengxin.errors import BoundError, ChengxinError, DriftError, SumError
+from chengxin.errors import BoundError, ChengxinError, DriftError, HarvestError, SumError
 from chengxin.judging import Early, Judging
 from chengxin.ledger.models import Commit, Harvest, HarvestPart, RawObject
 from chengxin.settings import House
@@ -35,12 +35,6 @@ COUNTS = ("harvested", "published", "unchanged", "rejected", "ignored", "removed
 
 _PASSING = ("unreachable", "refused", "connection")
 """Causes of a failed fetch after which going on makes sense: what was fetched is right, the rest is missing."""
-
-
-class HarvestError(ChengxinError):
-    """A harvest asked for something that its state does not allow."""
-
-    cause = "harvest"
 
 
 def run(house: House, source: str, as_of: date) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from chengxin import connectors, harvest
 from chengxin.contracts import Contract
-from chengxin.errors import ConfigError, SourceContentError
+from chengxin.errors import ConfigError, HarvestError, SourceContentError
 from chengxin.ledger.models import Harvest, HarvestPart
 from chengxin.reads import HttpRead, Partitions
 from chengxin.settings import House
@@ -61,7 +61,7 @@ def fetch(house: House, harvest_id: int, part: str) -> bool:
             if "fetched" in opened.detail:
                 return True
             if opened.contract_sha256 != contract.sha256:
-                raise harvest.HarvestError(
+                raise HarvestError(
                     f"the contract of {source} has changed since harvest {harvest_id} was opened",
                     remedy="run the harvest from its first task: a new one is opened",
                 )

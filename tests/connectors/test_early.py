@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chengxin import harvest, judging
-from chengxin.errors import SourceContentError, SourceUnreachableError
+from chengxin.errors import ChallengeError, SourceContentError, SourceUnreachableError
 from chengxin.ledger.models import Harvest, RawObject
 from chengxin.settings import House
 
@@ -109,6 +109,18 @@ def test_a_fetch_that_fails_leaves_nothing_staged_and_is_gone_on_with(portal: Ho
     assert leftovers(portal) == []
     source.answers = lambda request: None
     assert harvest.run(portal, "subjects_in", AS_OF)["harvested"] == 42
+
+
+def test_after_a_browser_challenge_a_fetch_goes_on_from_its_last_page(portal: House, source: Source) -> None:
+    source.answers = lambda request: Reply(521) if request.query["page"] == "4" else None
+    with pytest.raises(ChallengeError):
+        harvest.run(portal, "subjects_in", AS_OF)
+    failed = last(portal)
+    assert (failed.state, failed.cause) == ("failed", "unreachable")
+    assert source.pages == [1, 5, 2, 3, 4]
+    source.answers = lambda request: None
+    assert harvest.run(portal, "subjects_in", AS_OF)["harvest_id"] == failed.id
+    assert source.pages == [1, 5, 2, 3, 4, 3, 4, 1]
 
 
 def test_what_cannot_be_judged_is_fetched_to_its_end_first(

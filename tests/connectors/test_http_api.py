@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chengxin import archive, connectors
-from chengxin.errors import SourceContentError
+from chengxin.errors import ChallengeError, SourceContentError
 from chengxin.settings import House
 
 from .tools import (
@@ -132,7 +132,7 @@ def test_a_captcha_with_status_200_is_no_data(house: House, source: Source) -> N
 def test_a_browser_challenge_is_not_got_round(house: House, source: Source) -> None:
     headers = {"Content-Type": "text/html", "Set-Cookie": "__jsluid_s=0123456789"}
     source.fail(Reply(521, b"<script>document.cookie='x'</script>", headers))
-    with pytest.raises(SourceContentError, match="browser challenge") as caught:
+    with pytest.raises(ChallengeError, match="browser challenge") as caught:
         fetch_http(house, source)
     assert "jsluid" not in str(caught.value)
     assert len(source.requests) == 1

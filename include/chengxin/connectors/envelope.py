@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from chengxin.connectors.http_client import Answer
-from chengxin.errors import SourceContentError
+from chengxin.errors import MismatchError, SourceContentError
 from chengxin.readers import decode
 from chengxin.reads import Envelope, Paging
 
@@ -232,7 +232,7 @@ def check_utf8(answer: Answer, where: str) -> None:
     """Looks through a page that declares no encoding and that nobody has declared one for.
 
     Raises:
-        SourceContentError: it is not UTF-8.
+        MismatchError: it is not UTF-8.
     """
     if (found := decode.not_utf8(answer.body)) is not None:
         raise _not_utf8(answer, where, *found)
@@ -251,8 +251,8 @@ def _no_json(answer: Answer, body: bytes, where: str, error: BaseException) -> S
     )
 
 
-def _not_utf8(answer: Answer, where: str, why: str, remedy: str) -> SourceContentError:
-    return SourceContentError(
+def _not_utf8(answer: Answer, where: str, why: str, remedy: str) -> MismatchError:
+    return MismatchError(
         "the answer is not in the encoding it should be in",
         where=where,
         why=f"{answer.content_type}, {len(answer.body):,} bytes: {why}",

@@ -4,7 +4,7 @@
 |---|---|---|
 | no connection, time-out, connection cut, 500, 502, 503, 504, 429 | may pass | tried again, later each time |
 | 401, 403, 404, any other 4xx | the source says no | `SourceRefusedError` |
-| 521 | a browser challenge: the page is not for programs | `SourceContentError`; never tried again |
+| 521 | a browser challenge: the page is not for programs | `ChallengeError`; not tried again for a while |
 | a redirect to the same origin | moved | followed, signed anew |
 | a redirect elsewhere | our signature is not for others | `SourceRefusedError` |
 
@@ -31,7 +31,7 @@ from requests.auth import AuthBase
 from requests.structures import CaseInsensitiveDict
 
 from chengxin.connections import Connection
-from chengxin.errors import ConfigError, SourceContentError, SourceRefusedError, SourceUnreachableError
+from chengxin.errors import ChallengeError, ConfigError, SourceContentError, SourceRefusedError, SourceUnreachableError
 from chengxin.readers.decode import readable
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ MAX_WAIT = 300.0
 """Seconds that `Retry-After` may ask for; more, and the next run is the better try."""
 MAX_REDIRECTS = 3
 MAY_PASS = frozenset({408, 425, 429, *range(500, 600)} - {521})
-"""Statuses that another try may change: 521 is a browser challenge, which no program passes."""
+"""Statuses that another try may change: 521 is a browser challenge, which stays while one asks."""
 _PASSING = (
     requests.ConnectionError,
     requests.Timeout,
@@ -259,14 +259,15 @@ class Client:
             self._sleep(wait)
         self._next_at = time.monotonic() + self._apart
 
-    def _refusal(self, answer: Answer, where: str) -> SourceRefusedError | SourceContentError:
+    def _refusal(self, answer: Answer, where: str) -> SourceRefusedError | ChallengeError:
         why = f"HTTP {answer.status}: {answer.words()}"
         if answer.status == 521:
-            return SourceContentError(
+            return ChallengeError(
                 "a browser challenge instead of data",
                 where=where,
                 why=f"HTTP 521, {answer.content_type}: {answer.words()}",
-                remedy="this page is not for programs: agree on an interface with the publisher; do not get round it",
+                remedy="it may be lifted: the next run goes on from the last page. If it stays, the page is not for "
+                "programs: agree on an interface with the publisher, and do not get round it",
             )
         if answer.status in (401, 403):
             return refused(self._conn_id, where, why, answer)

@@ -43,7 +43,7 @@ from chengxin.connectors.envelope import Page
 from chengxin.connectors.http_client import Answer
 from chengxin.connectors.http_walk import SourceMoved, Walk, judge
 from chengxin.connectors.intake import Cursor
-from chengxin.errors import SourceContentError
+from chengxin.errors import MismatchError, SourceContentError
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ def is_last(page: Page, received: int, size: int, where: str) -> bool:
         SourceContentError: it is too short, too long, or one too many.
     """
     if page.records > size:
-        raise SourceContentError(
+        raise MismatchError(
             f"{page.records:,} records on a page of {size:,}",
             where=where,
             remedy="the source does not know our page size: check the names under `paging` of the contract",

@@ -10,7 +10,7 @@ from chengxin.connectors.envelope import Page, check_utf8, read_page
 from chengxin.connectors.http_client import Answer, BadRequestError, BusyError, Client, refused, visible_words
 from chengxin.connectors.intake import Cursor, Intake
 from chengxin.contracts import Contract
-from chengxin.errors import SourceContentError
+from chengxin.errors import MismatchError
 from chengxin.readers import decode
 from chengxin.reads import HttpRead
 from chengxin.settings import House
@@ -75,11 +75,11 @@ class Walk(ABC):
         """Whether this page is another than the one before it in the walk.
 
         Raises:
-            SourceContentError: a server that does not know the page parameter sends its first page for ever.
+            MismatchError: a server that does not know the page parameter sends its first page for ever.
         """
         known = self._before is not None and list(self._before.rows) == list(page.rows)
         if page.records and (known or self._intake.repeats(body)):
-            raise SourceContentError(
+            raise MismatchError(
                 f"page {number} is page {before} once more",
                 where=self._where(number),
                 remedy="check the names of the page parameters (`paging` of the contract)",

@@ -15,7 +15,7 @@ from chengxin.connectors.envelope import Page
 from chengxin.connectors.http_client import Answer, BadRequestError
 from chengxin.connectors.http_walk import Walk, WordExpired
 from chengxin.connectors.intake import Cursor
-from chengxin.errors import SourceContentError
+from chengxin.errors import MismatchError, SourceContentError
 
 MET = 256
 """Words of which the cursor keeps a hash: it is written anew with every page."""
@@ -77,7 +77,7 @@ class WordWalk(Walk):
             return None
         following = self._client.same_origin(word, path, where) if paging.style == "link" else word
         if _hashed(following) in self._met:
-            raise SourceContentError(
+            raise MismatchError(
                 "the source does not move on: its next page is one that it has sent before",
                 where=where,
                 remedy="check `paging` of the contract: the parameter that takes the word, and where the answer has it",

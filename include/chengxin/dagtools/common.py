@@ -34,25 +34,36 @@ TAGS = frozenset(
 )
 """The closed list of tags. Where there are several districts, `district:<code>` comes to it."""
 
-HOPELESS = ExceptionRetryPolicy(
+
+def _retry_delay(minutes: int = 5) -> timedelta:
+    # A day of the sandbox is over in minutes.
+    return timedelta(seconds=5) if os.environ.get("CHENGXIN_MODE") == "sandbox" else timedelta(minutes=minutes)
+
+
+RETRIES = ExceptionRetryPolicy(
     rules=[
-        RetryRule(exception=f"chengxin.errors.{name}", action=RetryAction.FAIL, reason="a retry cannot mend this")
-        for name in (
-            "ConfigError",
-            "ConnectionNotFoundError",
-            "SourceRefusedError",
-            "DriftError",
-            "BoundError",
-            "SumError",
-        )
+        RetryRule(
+            exception="chengxin.errors.ChallengeError",
+            action=RetryAction.RETRY,
+            retry_delay=_retry_delay(30),
+            reason="a browser challenge may be lifted after a while; asked again soon it stays",
+        ),
+        *(
+            RetryRule(exception=f"chengxin.errors.{name}", action=RetryAction.FAIL, reason="a retry cannot mend this")
+            for name in (
+                "ConfigError",
+                "ConnectionNotFoundError",
+                "SourceRefusedError",
+                "MismatchError",
+                "DriftError",
+                "BoundError",
+                "SumError",
+                "HarvestError",
+            )
+        ),
     ]
 )
 """Errors that only a person can mend fail at the first try; all others are retried."""
-
-
-def _retry_delay() -> timedelta:
-    # A day of the sandbox is over in minutes.
-    return timedelta(seconds=5) if os.environ.get("CHENGXIN_MODE") == "sandbox" else timedelta(minutes=5)
 
 
 HOUSE: dict[str, Any] = {
@@ -66,7 +77,7 @@ HOUSE: dict[str, Any] = {
         # A killed process asks no retry policy, so one try more is always there.
         "retries": 2,
         "retry_delay": _retry_delay(),
-        "retry_policy": HOPELESS,
+        "retry_policy": RETRIES,
         "execution_timeout": timedelta(hours=1),
         "on_success_callback": metrics.report,
     },
