@@ -44,7 +44,7 @@ def watch_sources(home):
     def alarm(swept):
         from chengxin import sweep as stage
 
-        stage.alarm(swept["changed"])
+        stage.alarm(swept["changed"], home.house().command)
 
     @task
     def desk():

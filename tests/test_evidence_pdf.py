@@ -67,7 +67,7 @@ def text(content: bytes) -> str:
 
 
 def test_everything_on_one_page_with_its_font(said: Words) -> None:
-    content = evidence_pdf.render(explanation(), said)
+    content = evidence_pdf.render(explanation(), said, "chengxin")
     shown = text(content)
     for part in (
         CODE,
@@ -82,16 +82,19 @@ def test_everything_on_one_page_with_its_font(said: Words) -> None:
     ):
         assert part in shown, part
     assert b"/FontFile2" in content
-    assert evidence_pdf.render(explanation(), said) == content
+    assert evidence_pdf.render(explanation(), said, "chengxin") == content
 
 
 def test_what_does_not_fit_is_counted(said: Words) -> None:
-    shown = text(evidence_pdf.render(explanation(60), said))
+    shown = text(evidence_pdf.render(explanation(60), said, "chengxin --district 370112"))
     assert "条理由，一页不能尽列" in shown
+    # Of several districts, the page names the one whose command line it shows.
+    assert "chengxin--district370112explain" in shown
+    assert "chengxin--district370112replay--as-of" in shown
 
 
 def test_what_is_masked_stays_masked(said: Words) -> None:
     hidden = replace(explanation(), viewer="operator", advice={**explanation().advice, "uscc": "9137************07"})
-    shown = text(evidence_pdf.render(hidden, said))
+    shown = text(evidence_pdf.render(hidden, said, "chengxin"))
     assert CODE not in shown
     assert "代码已遮蔽" in shown

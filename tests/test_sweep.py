@@ -116,5 +116,7 @@ def test_operators_hear_of_a_source_when_it_becomes_stale(house: House) -> None:
     changed = sweep.run(at(house, DAY))["changed"]
     with pytest.raises(sweep.StaleSourceError, match=rf"too old to be used: .*{SOURCE}"):
         sweep.alarm(changed)
+    with pytest.raises(sweep.StaleSourceError, match="see `chengxin --district 370112 sources`"):
+        sweep.alarm(changed, "chengxin --district 370112")
     sweep.alarm(sweep.run(at(house, DAY))["changed"])
     sweep.alarm({SOURCE: "fresh→late"})

@@ -165,7 +165,7 @@ def explain(
         from chengxin import evidence_pdf
         from chengxin.warn import words
 
-        pdf.write_bytes(evidence_pdf.render(explanation, words.load(house, words.district_of(house))))
+        pdf.write_bytes(evidence_pdf.render(explanation, words.load(house, words.district_of(house)), house.command))
         typer.echo(pdf)
         return
     typer.echo(explanation.to_json() if as_json else str(explanation))

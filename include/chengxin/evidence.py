@@ -229,7 +229,7 @@ def _find(house: House, connection: Connection, prefix: str) -> tuple[str | None
         why=f"the nearest: {', '.join(near)}" if near else "there are none yet",
         remedy=f"give at least {SHORTEST} characters of an id of a mail or work list"
         if near
-        else "run `chengxin check` first",
+        else f"run `{house.command} check` first",
     )
 
 

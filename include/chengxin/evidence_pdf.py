@@ -73,12 +73,13 @@ FIELDS = {
 """Fields that the page shows, in words; others are left to `chengxin explain`."""
 
 
-def render(explanation: Explanation, words: Words) -> bytes:
+def render(explanation: Explanation, words: Words, command: str) -> bytes:
     """The page.
 
     Args:
         explanation: with the eyes of its viewer: what is masked there is masked here.
         words: outcomes and reasons in Chinese.
+        command: how the command line is called for this district (`House.command`).
 
     Returns:
         A PDF of one page, its font embedded.
@@ -89,7 +90,7 @@ def render(explanation: Explanation, words: Words) -> bytes:
     for shown in range(len(findings), -1, -1):
         sizes = SIZES if shown == len(findings) else SIZES[-1:]
         for size in sizes:
-            parts = _parts(explanation, words, findings[:shown], len(findings) - shown, size, width)
+            parts = _parts(explanation, words, findings[:shown], len(findings) - shown, size, width, command)
             heights = [part.wrap(width, height)[1] for part in parts]
             if sum(heights) <= height:
                 return _drawn(explanation, parts, heights)
@@ -117,7 +118,7 @@ def _drawn(explanation: Explanation, parts: list[Flowable], heights: list[float]
 
 
 def _parts(
-    it: Explanation, words: Words, findings: list[Reason], left_out: int, size: float, width: float
+    it: Explanation, words: Words, findings: list[Reason], left_out: int, size: float, width: float, command: str
 ) -> list[Flowable]:
     body = ParagraphStyle("body", fontName=FONT, fontSize=size, leading=size * 1.45, wordWrap="CJK")
     small = ParagraphStyle("small", body, fontSize=size - 1, leading=(size - 1) * 1.4, textColor=HexColor("#555555"))
@@ -140,12 +141,12 @@ def _parts(
         parts.append(_finding(number, reason, words, body, small, width))
     if left_out:
         parts.append(
-            Paragraph(f"另有{left_out}条理由，一页不能尽列，见 chengxin explain {advice['advice_id']}。", body)
+            Paragraph(f"另有{left_out}条理由，一页不能尽列，见 {command} explain {advice['advice_id']}。", body)
         )
     if it.clauses:
         clauses = "；".join(f"{escape(name)} {escape(about)}".strip() for name, about in it.clauses.items())
         parts += [Paragraph("所引条款", head), Paragraph(clauses, small)]
-    parts += [Paragraph("如何复核", head), Paragraph(_check(it), small)]
+    parts += [Paragraph("如何复核", head), Paragraph(_check(it, command), small)]
     return parts
 
 
@@ -220,13 +221,13 @@ def _evidence(evidence: Evidence | None) -> list[str]:
     return lines
 
 
-def _check(it: Explanation) -> str:
+def _check(it: Explanation, command: str) -> str:
     check = it.check
     changed = "" if it.same_policy else "（此后政策文件已有变更）"
     text = (
         f"由{check['as_of']}第{check.get('id', '？')}号核查作出，事实截至第{check['read_seq']}次提交；"
         f"政策版本 {it.advice['policy_version']}{changed}。"
-        f"重算：chengxin replay --as-of {check['as_of']}。"
+        f"重算：{command} replay --as-of {check['as_of']}。"
         f"查阅人：{VIEWERS.get(it.viewer, it.viewer)}。"
     )
     return escape(text)

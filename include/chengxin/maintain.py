@@ -44,7 +44,7 @@ def verify_chain(house: House, known: Sequence[Head] = ()) -> dict[str, object]:
     with house.ledger.begin() as session:
         head = acts.head(session)
     if faults:
-        more = f"; and {len(faults) - SHOWN} more: see `chengxin verify`" if len(faults) > SHOWN else ""
+        more = f"; and {len(faults) - SHOWN} more: see `{house.command} verify`" if len(faults) > SHOWN else ""
         raise ChainBrokenError(
             f"{'; '.join(faults[:SHOWN])}{more}",
             where="the ledger",

@@ -68,9 +68,11 @@ def restore(
     """Bring a backup back, into an empty folder and empty databases."""
     from chengxin import backup as stage
 
+    commands = []
     for folder in backups:
         house = terminal.house_of(stage.Manifest.read(folder).district)
         made = stage.restore(house, folder, airflow_url=airflow_url)
         whose = f" (district {house.district})" if house.among_others else ""
         typer.echo(f"restored as of {made.taken_at}{whose}: act {made.acts}, head {made.head}")
-    typer.echo("compare the head with the one in the last operators' mail, then: chengxin verify")
+        commands.append(f"{house.command} verify")
+    typer.echo(f"compare each head with the one in the last operators' mail, then: {'; '.join(commands)}")

@@ -239,7 +239,7 @@ def _session_rows(
                 f"no check of {as_of} was finished",
                 where="replay",
                 why=f"the nearest days with one: {', '.join(map(str, near))}" if near else "there is no check at all",
-                remedy="replay one of these days" if near else "run `chengxin check` first",
+                remedy="replay one of these days" if near else f"run `{house.command} check` first",
             )
         next_seq = session.scalar(
             select(func.min(CheckRun.seq)).where(CheckRun.district == house.district, CheckRun.id > past.id)

@@ -105,11 +105,12 @@ def standings(house: House, as_of: date | None = None) -> dict[str, Standing]:
         return _standings(session, house, day, ages)
 
 
-def alarm(changed: Mapping[str, str]) -> None:
+def alarm(changed: Mapping[str, str], command: str = "chengxin") -> None:
     """Raises for the sources that a sweep found to have become stale, so that the operators hear of each once.
 
     Args:
         changed: as `run` returns it.
+        command: how the command line is called for this district (`House.command`).
 
     Raises:
         StaleSourceError: there are such sources.
@@ -120,7 +121,7 @@ def alarm(changed: Mapping[str, str]) -> None:
             f"too old to be used: {', '.join(stale)}",
             where="the watch over the sources",
             why="no harvest of them was published within `max_age`",
-            remedy='see `chengxin sources` and the harvests\' runs; the check says "cannot tell" until they are back',
+            remedy=f"see `{command} sources` and the harvests' runs; the check says 'cannot tell' until they are back",
         )
 
 

@@ -114,18 +114,18 @@ def compact(house: House) -> None:
     with house.desk.writer.connect() as plain:
         connection = plain.execution_options(isolation_level="AUTOCOMMIT")
         if not house.desk.embedded:
-            _compact_postgres(connection)
+            _compact_postgres(house, connection)
             return
         driver: Any = connection.connection.driver_connection
         driver.execute("VACUUM")
         driver.execute(f"PRAGMA busy_timeout={PATIENCE * 1000}")
         (busy, _, _) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
-            raise _busy(str(house.var / "desk.db-wal"))
+            raise _busy(house, str(house.var / "desk.db-wal"))
         driver.execute(f"PRAGMA busy_timeout={WAIT * 1000}")
 
 
-def _compact_postgres(connection: Connection) -> None:
+def _compact_postgres(house: House, connection: Connection) -> None:
     """Writes every table's file anew. What somebody still sees would be carried over: he is waited for."""
     deadline = time.monotonic() + PATIENCE
     since = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
@@ -135,7 +135,7 @@ def _compact_postgres(connection: Connection) -> None:
     )
     while connection.execute(looking, {"since": since}).scalar_one():
         if time.monotonic() > deadline:
-            raise _busy("pg_stat_activity")
+            raise _busy(house, "pg_stat_activity")
         time.sleep(0.1)
     # Who waits for a table has all who come later wait as well: for a moment only, and then once more.
     connection.execute(text("SET lock_timeout = '2s'"))
@@ -143,7 +143,7 @@ def _compact_postgres(connection: Connection) -> None:
         for table in tables.metadata.sorted_tables:
             while not _vacuumed(connection, table.name):
                 if time.monotonic() > deadline:
-                    raise _busy(table.name)
+                    raise _busy(house, table.name)
     finally:
         connection.execute(text("RESET lock_timeout"))
 
@@ -158,12 +158,12 @@ def _vacuumed(connection: Connection, name: str) -> bool:
     return True
 
 
-def _busy(where: str) -> DeskBusyError:
+def _busy(house: House, where: str) -> DeskBusyError:
     return DeskBusyError(
         "the desk's file still holds what was taken out of it",
         where=where,
         why="readers kept a state of before",
-        remedy="run `chengxin desk rebuild` once more",
+        remedy=f"run `{house.command} desk rebuild` once more",
     )
 
 

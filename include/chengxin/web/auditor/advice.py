@@ -128,7 +128,7 @@ def file_page(request: Request, advice_id: str) -> Response:
     from chengxin import evidence_pdf
 
     view = _view(request, advice_id)
-    content = evidence_pdf.render(_explained(request, view), office(request).words)
+    content = evidence_pdf.render(_explained(request, view), office(request).words, office(request).house.command)
     looking.look(request, "advice.pdf", view.advice.uscc)
     named = f'attachment; filename="advice-{view.advice.advice_id}.pdf"'
     return Response(content, media_type="application/pdf", headers={"Content-Disposition": named})

@@ -57,8 +57,8 @@ def page(
     Args:
         request: the request; the guard has let it in.
         template: file below `templates/`.
-        context: what the template shows. Besides: `t, language, visitor, district, base, here, back, query, menu,
-            form_token, styled`.
+        context: what the template shows. Besides: `t, language, visitor, district, base, here, back, query, command,
+            menu, form_token, styled`.
         status: of the answer.
         at: the page's own path, where the request's is one that only takes forms; None: it is the request's.
     """
@@ -80,6 +80,7 @@ def page(
                 "here": here,
                 "query": query,
                 "back": _address(here, query),
+                "command": found.house.command,
                 "menu": [(path, title) for path, title, roles in MENU if visitor and visitor.role in roles],
                 "form_token": form_token(found, visitor.login, found.now.astimezone(BEIJING).date()) if visitor else "",
                 "styled": _stamp(),
