@@ -67,7 +67,7 @@ children:
     columns: {n: {to: applicant_no, required: true}, code: uscc, name: name}
     key: [matter_id, applicant_no]
 key: [matter_id]
-bounds: {rows: {min: 0}}
+bounds: {rows: {min: 0}, shrink: {max: 1}}
 keep: 1y
 owner: data-engineering
 """

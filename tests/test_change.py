@@ -112,7 +112,7 @@ RECORDS = (
   void: {to: withdrawn_on, as: date}
 constants: {kind: 行政处罚, in_report: true}
 key: [record_no, uscc]
-bounds: {rows: {min: 0}}
+bounds: {rows: {min: 0}, shrink: {max: 1}}
 keep: 1y
 owner: data-engineering
 """

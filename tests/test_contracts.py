@@ -57,6 +57,10 @@ def test_a_good_contract(tmp_path: Path) -> None:
         (("table: agency", "table: agencies"), r"no fact table 'agencies'; one of subject"),
         (("max_age: 36h", "max_age: soon"), r"a number and a unit"),
         (("key: [uscc]", "key: [uscc]\nignore: [名称]"), r"mapped and ignored at once: 名称"),
+        (
+            (", shrink: {max: 0.2}", ""),
+            r"mode: full needs bounds\.shrink.*e\.g\. shrink: \{max: 0\.2\}.*chengxin bounds",
+        ),
         (("bounds:", "bonds:"), r"bounds: Field required"),
         (("connector: files", "connector: ftp"), r"read"),
     ],

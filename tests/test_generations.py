@@ -23,7 +23,7 @@ PENALTIES = (
 ignore: [CF_CFMC, CF_ZT, SJC, CF_NR_FK]
 key: [record_no]
 nulls: ["\\\\N", 暂无]
-bounds: {rows: {min: 0}}
+bounds: {rows: {min: 0}, shrink: {max: 1}}
 keep: 1y
 owner: data-engineering
 """
@@ -86,7 +86,7 @@ REPORTS = (
   VENDINC: {to: revenue, unit: 元}
 key: [uscc, report_year]
 nulls: ["\\\\N"]
-bounds: {rows: {min: 0}}
+bounds: {rows: {min: 0}, shrink: {max: 1}}
 keep: 1y
 owner: data-engineering
 """

@@ -39,7 +39,7 @@ columns:
   no: {to: doc_no, required: true}
 constants: {list: 经营异常名录}
 key: [list, doc_no]
-bounds: {rows: {min: 1}}
+bounds: {rows: {min: 1}, shrink: {max: 1}}
 drift: {new: stop, missing: stop, retyped: stop}
 keep: 1y
 owner: data-engineering

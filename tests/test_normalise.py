@@ -189,7 +189,7 @@ def test_clean_trims_and_knows_null_words() -> None:
 def contract(**changes: Any) -> Contract:
     given: dict[str, Any] = {
         "name": "demo", "title": "t", "publisher": "p", "legal_basis": "l", "table": "matter", "mode": "full",
-        "schedule": "0 2 * * *", "max_age": "2d", "keep": "1y", "owner": "o", "bounds": {"rows": {"min": 0}},
+        "schedule": "0 2 * * *", "max_age": "2d", "keep": "1y", "owner": "o", "bounds": {"rows": {"min": 0}, "shrink": {"max": 1}},
         "read": {"connector": "files", "connection": "c", "pattern": "x.json", "format": "json"},
         "columns": {"no": {"to": "matter_id", "required": True},
                     "kind": {"to": "type", "lookup": {"a": "招投标", "b": None}},

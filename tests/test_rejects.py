@@ -25,7 +25,7 @@ REPORTS = (
   assets: {to: total_assets, unit: 元}
   sales: {to: revenue, unit: 元}
 key: [uscc, report_year]
-bounds: {rows: {min: 0}}
+bounds: {rows: {min: 0}, shrink: {max: 1}}
 keep: 1y
 owner: data-engineering
 """

@@ -184,11 +184,12 @@ def shrink(contract: Contract, changes: Mapping[str, Change]) -> None:
     Raises:
         BoundError: too many.
     """
-    if contract.mode != "full":
+    # A whole list always has the bound: see `chengxin.contracts`.
+    if contract.mode != "full" or contract.bounds.shrink is None:
         return
+    most = contract.bounds.shrink.max
     for name in contract.tables:
         change = changes[name]
-        most = contract.bounds.shrink.max if contract.bounds.shrink else 1.0
         # Also those that are not removed for the time being: half a list with one broken row is half a list.
         gone = change.removed + change.waiting
         if gone > most * change.known:

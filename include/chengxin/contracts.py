@@ -86,6 +86,7 @@ class Bounds(Strict):
 
     rows: RowBounds
     shrink: Shrink | None = None
+    """A whole list (`mode: full`) must say it: without it, half a list would take the other half off."""
     fields: Mapping[str, Filled] = {}
 
 
@@ -166,6 +167,11 @@ class Contract(Strict):
                 child.columns,
                 {**child.constants, **child.inherit},
                 child.key,
+            )
+        if self.mode == "full" and self.bounds.shrink is None:
+            raise ValueError(
+                "mode: full needs bounds.shrink, the share of known rows that may vanish at once, e.g. "
+                "shrink: {max: 0.2}; `chengxin bounds` suggests one from the source's history"
             )
         mark: Watermark | None = getattr(self.read, "watermark", None)
         if mark is not None and self.mode == "full":

@@ -36,7 +36,7 @@ def contract(read: dict[str, Any], name: str = "subject_registry", **more: Any) 
             "read": read,
             "columns": {"code": "uscc", "name": "name"},
             "key": ["uscc"],
-            "bounds": {"rows": {"min": 0}},
+            "bounds": {"rows": {"min": 0}, "shrink": {"max": 1}},
             "keep": "5y",
             "owner": "data-engineering",
             **more,
