@@ -23,7 +23,7 @@ def ours(file: str, folder: str) -> Work:
 
     from chengxin import contracts, normalise
     from chengxin.contracts import FACT_TABLES
-    from chengxin.harvest import CHUNK
+    from chengxin.judging import CHUNK
     from chengxin.quality import judge, rules
     from chengxin.quality.gate import Gate
     from chengxin.staging import _causes
@@ -101,6 +101,12 @@ def pandera(file: str, folder: str) -> Work:
         text = series.astype("string[pyarrow]").str.strip()
         return text.mask(text.isin(["", "\\N", "暂无", "9999-09-09", "1899-12-31"]))
 
+    def days(text: pd.Series) -> pd.Series:
+        # The fast shape first: only what it leaves is guessed at, value by value.
+        found = pd.to_datetime(text, errors="coerce", format="ISO8601")
+        left = found.isna() & text.notna()
+        return found.mask(left, pd.to_datetime(text[left], errors="coerce", format="mixed")) if left.any() else found
+
     def parsed(table: pd.DataFrame) -> pd.DataFrame:
         return table.assign(
             **{name: cleaned(table[name]) for name in fields},
@@ -110,10 +116,7 @@ def pandera(file: str, folder: str) -> Work:
                 rows["UNISCID"].str.normalize("NFKC").str.replace(r"[\s-]", "", regex=True).str.upper()
             ),
             capital=lambda rows: pd.to_numeric(rows["REGCAPRMB"].str.replace(",", ""), errors="coerce") * 10_000,
-            **{
-                f"{name}_day": lambda rows, name=name: pd.to_datetime(rows[name], errors="coerce", format="mixed")
-                for name in dates
-            },
+            **{f"{name}_day": lambda rows, name=name: days(rows[name]) for name in dates},
             name_key=lambda rows: rows["ENTNAME"].str.normalize("NFKC").str.replace(r"\s", "", regex=True).str.upper(),
         )
 

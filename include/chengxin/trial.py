@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ibis
 from rich.console import Console
@@ -78,7 +78,7 @@ def run(house: House, data: Path, console: Console) -> dict[str, Any]:
 
     Raises:
         ConfigError: the folder or one of its files is missing.
-        SumError: a row of a file reached no outcome, or two.
+        SumError: a row of a file reached no outcome, or two; or a trap was counted otherwise than it is stated.
     """
     files = {"enterprise_licheng.csv", *FILES.values(), *trial_traps.OWN.values()}
     missing = [name for name in files if not (data / f"{name}.gz").is_file()]
@@ -105,6 +105,7 @@ def run(house: House, data: Path, console: Console) -> dict[str, Any]:
         "found": [vars(found) for found in traps["found"]],
     }
     (var / "summary.json").write_text(json.dumps(summary, ensure_ascii=False, indent=2, default=dict), "utf-8")
+    _hold_traps(traps["found"])
     return summary
 
 
@@ -253,10 +254,22 @@ def _hold_sums(lines: Iterable[Line]) -> None:
             )
 
 
+def _hold_traps(traps: Iterable[trial_traps.Found]) -> None:
+    otherwise = [found for found in traps if found.stated not in (None, found.found)]
+    if otherwise:
+        raise SumError(
+            f"{len(otherwise)} traps counted otherwise than the data's description states",
+            where="; ".join(f"{one.source}, {one.what}: {one.found:,} for {one.stated:,}" for one in otherwise),
+            remedy="another release of the data, or a defect of the contract: compare the rows with the description",
+        )
+
+
 def _print(console: Console, register: Mapping[str, Any], tenders: Mapping[str, Any], traps: Mapping[str, Any]) -> None:
     table = Table(title="Every row of every file", caption="rows = published + unchanged + rejected + ignored")
     for heading in ("file", "contract", "rows", *COUNTS[1:], "why not"):
-        table.add_column(heading, justify="left" if heading in ("file", "contract", "why not") else "right")
+        justify: Literal["left", "right"] = "left" if heading in ("file", "contract", "why not") else "right"
+        # A narrow terminal must not cut names and reasons off.
+        table.add_column(heading, justify=justify, overflow="fold")
     for line in (*register["lines"], *tenders["lines"], *traps["lines"]):
         why = "; ".join(f"{reason} {n:,}" for reason, n in {**line.rejected, **line.ignored}.items())
         counts = [f"{line.counts[name]:,}" for name in COUNTS[1:]]
