@@ -38,6 +38,7 @@ DIRTY: dict[str, tuple[dict[str, Any], str]] = {
     "date": ({"since": "2026-02-30"}, "date.readable"),
     "encoding": ({"who": "测试\ufffd公司"}, "text.clean"),
     "long": ({"why": "长" * 5000}, "text.clean"),
+    "list": ({"who": ["甲公司", "乙公司"]}, "text.clean"),
     "id in text": ({"why": "法定代表人110101199003070038"}, "text.personal_id"),
     "header": (
         {"code": "code", "who": "who", "since": "since", "until": "until", "why": "why", "no": "no"},

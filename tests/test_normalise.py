@@ -180,6 +180,24 @@ def test_texts_hide_persons_and_refuse_wrong_encodings() -> None:
     ]
 
 
+def test_a_list_or_an_object_is_no_text() -> None:
+    words = [
+        '["甲公司"]',
+        "[]",
+        '{"name": "甲公司"}',
+        '{"base64":"0Om5uQ=="}',
+        "[甲公司]",
+        "[2020]15号",
+        "{甲}",
+        "甲[1]",
+        None,
+    ]
+    assert [problem for _, problem in read(values.texts, *words)] == [values.NESTED] * 4 + [values.OK] * 5
+    sliced = text("[1]", "甲", "[1", "[1]").slice(1)
+    assert values.texts(sliced)[1].tolist() == [values.OK, values.OK, values.NESTED]
+    assert values.texts(text("[" * 5000))[1].tolist() == [values.TOO_LONG]
+
+
 def test_clean_trims_and_knows_null_words() -> None:
     cleaned = values.clean(pa.array(["\u3000a\x00b\n ", "暂无", "\\N", "", None, "c"], pa.string()), ["暂无", "\\N"])
     assert cleaned.to_pylist() == ["a b", None, None, None, None, "c"]
@@ -189,7 +207,8 @@ def test_clean_trims_and_knows_null_words() -> None:
 def contract(**changes: Any) -> Contract:
     given: dict[str, Any] = {
         "name": "demo", "title": "t", "publisher": "p", "legal_basis": "l", "table": "matter", "mode": "full",
-        "schedule": "0 2 * * *", "max_age": "2d", "keep": "1y", "owner": "o", "bounds": {"rows": {"min": 0}, "shrink": {"max": 1}},
+        "schedule": "0 2 * * *", "max_age": "2d", "keep": "1y", "owner": "o",
+        "bounds": {"rows": {"min": 0}, "shrink": {"max": 1}},
         "read": {"connector": "files", "connection": "c", "pattern": "x.json", "format": "json"},
         "columns": {"no": {"to": "matter_id", "required": True},
                     "kind": {"to": "type", "lookup": {"a": "招投标", "b": None}},

@@ -10,17 +10,30 @@ sentinels are those met in shared government data (`domain.md` C4, G).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from chengxin import identity, moments, persons
-from chengxin.arrays import NULL, TEXT, Bools, Problems, content, mask
+from chengxin.arrays import NULL, TEXT, Bools, Ints, Problems, content, mask
 
-OK, UNREADABLE, UNKNOWN_WORD, GARBLED, TOO_LONG, PERSONAL_ID, NORMALISED, PASSED, CODE = 0, 1, 2, 3, 4, 5, 6, 7, 10
+OK, UNREADABLE, UNKNOWN_WORD, GARBLED, TOO_LONG, PERSONAL_ID, NORMALISED, PASSED, NESTED, CODE = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    10,
+)
 """Problem codes. Two come with a value: `NORMALISED`, a valid code that came in another form, and `PASSED`, a word that
 a lookup does not have and lets pass. `CODE` + n: the n-th of `identity.REASONS`."""
 PERSON_AS_CODE = CODE + identity.REASONS.index("IS_PERSONAL_ID")
@@ -48,16 +61,34 @@ def clean(column: pa.Array, nulls: Sequence[str] = ()) -> pa.Array:
 
 
 def texts(column: pa.Array) -> tuple[pa.Array, Problems]:
-    """Text as it is. A replacement character (a wrong encoding), an over-long cell, or a citizen's number in it are
-    problems, and the value is withheld."""
+    """Text as it is. A replacement character (a wrong encoding), an over-long cell, a list or an object in the place of
+    a text, or a citizen's number in it are problems, and the value is withheld."""
     problems = np.zeros(len(column), np.int8)
     data = content(column)
     if b"\xef\xbf\xbd" in data.tobytes():
         problems[mask(pc.match_substring(column, "\ufffd"))] = GARBLED
     if len(data) > TEXT_LIMIT:
         problems[mask(pc.greater(pc.utf8_length(column), TEXT_LIMIT))] = TOO_LONG
+    # One bit is all that "[" and "{" differ by.
+    opened = np.flatnonzero((data | np.uint8(32)) == ord("{"))
+    if len(opened):
+        problems[_nested(column, opened)] = NESTED
     problems[persons.holding(column)] = PERSONAL_ID
     return _without(column, problems), problems
+
+
+def _nested(column: pa.Array, opened: Ints) -> Ints:
+    """The values that are a list or an object as JSON writes it; `opened`: where brackets open in `content`."""
+    ends = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
+    starts = ends[:-1] - ends[0]
+    rows = np.searchsorted(starts, opened, side="right") - 1
+    rows = np.unique(rows[starts[rows] == opened])
+    found = []
+    for row, text in zip(rows.tolist(), column.take(pa.array(rows)).to_pylist(), strict=True):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            msgspec.json.decode(text, type=dict | list)
+            found.append(row)
+    return np.array(found, np.int64)
 
 
 def codes(column: pa.Array) -> tuple[pa.Array, Problems]:

@@ -81,6 +81,15 @@ def test_values_are_as_the_database_gave_them(house: House, sqlite: Connection) 
     assert first == {"code": "91370112XXXX000000", "name": "虚构企业0", "abntime": "暂无", "XH": 0}
 
 
+def test_bytes_are_told_from_text(house: House, path: Path, sqlite: Connection) -> None:
+    """A name of base64 would look like a name; the gate takes no object for one."""
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE dw_jyycml SET name = ? WHERE XH = 3", ("虚构".encode("gb18030"),))
+    found = rows(house, run(house, sqlite))
+    assert found[3]["name"] == {"base64": "0Om5uQ=="}
+    assert found[4]["name"] == "虚构企业4"
+
+
 def test_a_view_and_a_condition(house: House, sqlite: Connection) -> None:
     found = rows(house, run(house, sqlite, table="v_jyycml", where="XH >= 23"))
     assert [row["XH"] for row in found] == [23, 24]
@@ -312,8 +321,9 @@ def test_feedback_is_one_row_a_harvest(house: House, path: Path, postgres: Engin
     harvest_id = new_harvest(house)
     with house.ledger.begin() as session:
         row = session.get_one(Harvest, harvest_id)
-        row.state, row.harvested, row.rejected = "stopped", 25, 2
-        row.detail, row.message = {"rejected": {"date.readable": 2}}, "too few\n  where: here"
+        row.state, row.harvested, row.rejected, row.cause = "stopped", 25, 2, "drift"
+        row.detail = {"rejected": {"date.readable": 2, "code.valid:BAD_CHECK": 1000}}
+        row.message = "missing column: jg, rq; new column: x\n  where: here"
     for _ in range(2):
         feedback.tell(house, one, harvest_id)
     with engine.begin() as session:

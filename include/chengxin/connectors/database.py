@@ -2,8 +2,9 @@
 
 SQLite, PostgreSQL and MySQL or MariaDB. The pass is one SELECT in one read-only transaction, so it sees one state of
 the table; every `batch` rows go to the archive as JSON lines, one object a row, values as the database gave them (dates
-and instants in ISO 8601, bytes in base64). A killed pass goes on with an OFFSET, after it has seen that the last row
-it had is still in its place; if it is not, the table has changed and the pass starts over.
+and instants in ISO 8601, bytes as an object with their base64, which no text is taken for). A killed pass goes on with
+an OFFSET, after it has seen that the last row it had is still in its place; if it is not, the table has changed and the
+pass starts over.
 
 Of an incremental source only the rows at or above the watermark are read (`chengxin.connectors.watermark`), and those
 whose watermark is null: nobody would see them again.
@@ -18,7 +19,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -172,7 +173,13 @@ def _query(
 
 
 def _json_lines(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> bytes:
+    if not _BYTES.isdisjoint(map(type, chain.from_iterable(rows))):
+        # By itself it would be written like any text, and a name of base64 looks like a name.
+        rows = [[{"base64": bytes(one)} if type(one) in _BYTES else one for one in row] for row in rows]
     return _encoder.encode_lines([dict(zip(names, row, strict=True)) for row in rows])
+
+
+_BYTES = frozenset((bytes, bytearray, memoryview))
 
 
 def _fingerprint(rows: Any, names: Sequence[str]) -> str:

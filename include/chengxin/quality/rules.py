@@ -15,7 +15,7 @@ from chengxin.contracts import FACT_TABLES
 from chengxin.errors import ConfigError
 from chengxin.normalise import CODES
 from chengxin.tables import Table
-from chengxin.values import CODE, GARBLED, NORMALISED, PERSONAL_ID, TOO_LONG, UNKNOWN_WORD, UNREADABLE
+from chengxin.values import CODE, GARBLED, NESTED, NORMALISED, PERSONAL_ID, TOO_LONG, UNKNOWN_WORD, UNREADABLE
 from chengxin.yamlfile import Strict
 
 Severity = Literal["error", "warning"]
@@ -58,7 +58,7 @@ READABLE, HEADING, REQUIRED = "record.readable", "record.heading", "field.requir
 CODE_VALID = "code.valid"
 
 _NUMBERS: tuple[tables.Type, ...] = ("int", "long", "double", "money")
-_ANY_VALUE = (UNREADABLE, UNKNOWN_WORD, GARBLED, TOO_LONG, CODE)
+_ANY_VALUE = (UNREADABLE, UNKNOWN_WORD, GARBLED, TOO_LONG, PERSONAL_ID, NESTED, CODE)
 
 
 @lru_cache(maxsize=8)
@@ -110,7 +110,7 @@ def families(table: Table, lenient: tuple[str, ...]) -> tuple[Family, ...]:
         Family("date.readable", "error", "日期无法识别", of_type("date", "timestamp"), (UNREADABLE,)),
         Family("number.readable", "error", "数值无法识别", of_type(*_NUMBERS), (UNREADABLE,)),
         Family("word.known", "error", "代码值不在对照表中", strict, (UNKNOWN_WORD,)),
-        Family("text.clean", "error", "文字有乱码或过长", of_type("string"), (GARBLED, TOO_LONG)),
+        Family("text.clean", "error", "文字有乱码、过长或是嵌套的对象", of_type("string"), (GARBLED, TOO_LONG, NESTED)),
         Family("code.normal_form", "warning", "代码的全角、小写或空格已整理", code_fields, (NORMALISED,)),
         Family("field.lenient", "warning", "值无法识别，已置空", lenient, _ANY_VALUE),
     )  # fmt: skip
