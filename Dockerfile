@@ -2,17 +2,23 @@
 # goes in: the build context leaves .env out (.dockerignore), and everything that is set is set at run time.
 
 FROM python:3.11-slim-bookworm AS build
+# 1: with Spark and Java, half a gigabyte more (docs/spark.md).
+ARG WITH_SPARK=
 WORKDIR /build
-COPY requirements-production.txt .
+COPY requirements-production.txt requirements-spark.txt ./
 RUN python -m venv /opt/venv \
- && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-production.txt
+ && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-production.txt \
+ && if [ -n "$WITH_SPARK" ]; then \
+      /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-spark.txt; \
+    fi
 
 FROM python:3.11-slim-bookworm
+ARG WITH_SPARK=
 # pg_dump and pg_restore for `chengxin backup` and `chengxin restore`: of the same major version as the server. The
 # stable suite holds one version at a time, and a pin to it would refuse its security fixes.
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install -y --no-install-recommends postgresql-client-15 \
+ && apt-get install -y --no-install-recommends postgresql-client-15 ${WITH_SPARK:+openjdk-17-jre-headless} \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/venv /opt/venv
 # A fixed number, so that shared folders have one owner on every machine. Group 0: clusters that choose the number.

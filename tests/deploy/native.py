@@ -28,7 +28,7 @@ from chengxin.sandbox.processes import members
 from .composefile import ROOT, Service, service
 
 WORKERS = ("worker-1", "worker-2")
-PORTS = ("5432", "6379", "8080", "8974")
+PORTS = ("5432", "6379", "8080", "8974", "8125", "4318")
 
 
 def postgres_programs() -> Path:
@@ -143,7 +143,7 @@ class ComposedAirflow(LocalAirflow):
         progress("init")
         init = service("init", self.variables)
         self.group.run("init", self._command_of(init), self._environment(init))
-        names = ("api-server", "scheduler", "dag-processor", "triggerer")
+        names = ("metrics", "api-server", "scheduler", "dag-processor", "triggerer")
         running = [service(name, self.variables) for name in names]
         for each in running:
             self._start(each)
@@ -204,7 +204,9 @@ class ComposedAirflow(LocalAirflow):
         return {**surroundings, "PATH": path, **given, **tuning, **(day if "CHENGXIN_ROOT" in given else {})}
 
     def _here(self, text: str) -> str:
-        for name in ("postgres:5432", "redis:6379", "api-server:8080", "0.0.0.0"):
+        if text == "metrics":
+            return LOOPBACK
+        for name in ("postgres:5432", "redis:6379", "api-server:8080", "metrics:4318", "0.0.0.0"):
             text = text.replace(name, name.replace(name.split(":")[0], LOOPBACK))
         for port in PORTS:
             text = re.sub(rf"\b{port}\b", str(self.ports[port]), text)

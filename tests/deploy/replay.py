@@ -114,6 +114,10 @@ class Image:
                     name: re.sub(r"\$(\w+)", lambda found: self.environment[found[1]], value)
                     for name, _, value in (part.partition("=") for part in shlex.split(rest))
                 }
+            elif word == "ARG":
+                # Its default: nobody gives another one.
+                name, _, value = rest.partition("=")
+                self.environment.setdefault(name, value)
             elif word == "USER":
                 self.user = rest
             elif word == "CMD":

@@ -81,7 +81,7 @@ def test_several_machines_share_what_the_one_has(file: Path) -> None:
 def test_every_part_is_there() -> None:
     stores, airflow = {"postgres", "redis"}, {"api-server", "scheduler", "dag-processor", "triggerer", "worker"}
     chores = {"clean", "backup"}
-    assert set(SERVICES) == stores | airflow | chores | {"init"}
+    assert set(SERVICES) == stores | airflow | chores | {"init", "metrics"}
     assert chores | {"init"} == ONE_SHOT
     assert {name for name, service in SERVICES.items() if service.get("profiles") == ["chores"]} == chores
     image, _, tag = SERVICES["postgres"]["image"].partition(":")
@@ -137,6 +137,70 @@ def test_only_airflow_is_reached_from_outside_and_only_where_told() -> None:
         assert SERVICES[name]["networks"] == ["inside"], name
 
 
+def test_metrics_leave_by_one_door_that_holds_nothing() -> None:
+    """Whatever is inside sends them to a service that sends them on, and knows no secret and nothing of the house."""
+    door = SERVICES["metrics"]
+    assert door["networks"] == ["inside", "outside"]
+    assert door["profiles"] == ["metrics"]
+    assert set(environment("metrics")) == {"STATSD_SERVER", "OTEL_SERVER"}
+    assert (door["read_only"], door.get("volumes"), door.get("ports")) == (True, None, None)
+    assert door["image"] == SERVICES["worker"]["image"]
+    given = dict.fromkeys(variables(composefile.FILE.read_text("utf-8")), "x")
+    given |= {"STATSD_HOST": "statsd.example", "STATSD_PORT": "", "OTEL_ENDPOINT": "https://collector.example:4318"}
+    services = interpolate(FILE, given)["services"]
+    assert services["metrics"]["environment"] == {
+        "STATSD_SERVER": "statsd.example:8125",
+        "OTEL_SERVER": "https://collector.example:4318",
+    }
+    heard = dict(zip(("8125", "4318"), services["metrics"]["command"][-2:], strict=True))
+    for name in OURS:
+        told = services[name]["environment"]
+        assert told["AIRFLOW__METRICS__STATSD_HOST"] == "metrics"
+        assert heard[told["AIRFLOW__METRICS__STATSD_PORT"]] == "0.0.0.0:8125"
+        assert heard[told["OTEL_EXPORTER_OTLP_ENDPOINT"].removeprefix("http://metrics:")] == "0.0.0.0:4318"
+
+
+def test_checks_may_run_on_spark_in_an_image_that_has_it() -> None:
+    given = dict.fromkeys(variables(composefile.FILE.read_text("utf-8")), "x")
+    worker = interpolate(FILE, given | {"CHENGXIN_ENGINE": ""})["services"]["worker"]
+    assert worker["environment"]["CHENGXIN_ENGINE"] == "duckdb"
+    asked = given | {"CHENGXIN_ENGINE": "spark", "CHENGXIN_SPARK_MASTER": "spark://s:7077", "WITH_SPARK": "1"}
+    worker = interpolate(FILE, asked)["services"]["worker"]
+    assert worker["environment"]["CHENGXIN_ENGINE"] == "spark"
+    assert worker["environment"]["CHENGXIN_SPARK_MASTER"] == "spark://s:7077"
+    assert worker["build"] == {"context": ".", "args": {"WITH_SPARK": "1"}}
+    text = (ROOT / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
+    # Asked for in both stages: packages in the first, Java in the second.
+    assert text.count("\nARG WITH_SPARK=\n") == 2
+    assert re.search(r'if \[ -n "\$WITH_SPARK" \]; then\s+\S+pip install .* -r requirements-spark.txt; +fi', text)
+    assert "${WITH_SPARK:+openjdk-17-jre-headless}" in text
+    pins = [
+        dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / f"requirements-{name}.txt").read_text("utf-8"), re.MULTILINE))
+        for name in ("production", "spark")
+    ]
+    assert "pyspark" in pins[1]
+    # The second install takes nothing of the first one away.
+    assert {name for name in pins[0].keys() & pins[1].keys() if pins[0][name] != pins[1][name]} == set()
+
+
+def test_people_may_log_in_by_a_file_of_the_installation() -> None:
+    """FAB reads `webserver_config.py` of its home: LDAP and single sign-on are set there, for the server alone."""
+    from airflow.configuration import retrieve_configuration_description
+
+    mounts = {name: [one for one in SERVICES[name].get("volumes", []) if isinstance(one, dict)] for name in SERVICES}
+    ((name, (mount,)),) = [(name, found) for name, found in mounts.items() if found]
+    assert name == "api-server"
+    assert mount["target"] == f"{environment('api-server')['AIRFLOW_HOME']}/webserver_config.py"
+    assert (mount["read_only"], mount["bind"]) == (True, {"create_host_path": False})
+    given = dict.fromkeys(variables(mount["source"]), "")
+    default = ROOT / interpolate(mount["source"], given)
+    assert default.is_file()
+    compile(default.read_text("utf-8"), default, "exec")
+    assert interpolate(mount["source"], {"WEBSERVER_CONFIG": "./own.py"}) == "./own.py"
+    known = retrieve_configuration_description(include_airflow=False, include_providers=True)
+    assert known["fab"]["options"]["config_file"]["default"] == "{AIRFLOW_HOME}/webserver_config.py"
+
+
 def test_each_secret_goes_only_where_it_is_needed() -> None:
     holders = {
         connection: {name for name in SERVICES if connection in environment(name)}
@@ -158,7 +222,8 @@ def test_the_example_names_every_variable_and_no_other() -> None:
     text = "".join(file.read_text("utf-8") for file in (composefile.FILE, *HOSTS))
     named = set(re.findall(r"^#?([A-Z_]+)=", EXAMPLE, re.MULTILINE))
     handed_on = {name for service in SERVICES for name, value in environment(service).items() if value is None}
-    assert named == variables(text) | handed_on
+    # Compose's own: which services start that are not always wanted.
+    assert named - {"COMPOSE_PROFILES"} == variables(text) | handed_on
 
 
 @pytest.mark.parametrize("more", [{}, {"API_WORKERS": "4", "PARALLELISM": "32", "MAX_CONNECTIONS": "700"}])
@@ -281,7 +346,7 @@ def test_the_scripts_are_there_and_are_shell() -> None:
         if word.startswith("/opt/chengxin/")
     }
     scripts = sorted((ROOT / "deploy").rglob("*.sh"))
-    assert named <= {str(script.relative_to(ROOT)) for script in scripts}
+    assert named <= {str(script.relative_to(ROOT)) for script in (*scripts, ROOT / "deploy/relay.py")}
     for script in scripts:
         assert subprocess.run(["sh", "-n", str(script)], check=False).returncode == 0, script
         assert "set -eu" in script.read_text("utf-8")
@@ -310,7 +375,8 @@ def test_paths_in_the_file_are_those_of_the_image() -> None:
     made = set(re.findall(r"/var/[\w/]+", text)) | {"/opt/chengxin", "/opt/airflow"}
     for name in OURS:
         for volume in SERVICES[name]["volumes"]:
-            assert volume.split(":")[1] in made, volume
+            if isinstance(volume, str):
+                assert volume.split(":")[1] in made, volume
         for variable in ("AIRFLOW_HOME", "CHENGXIN_ROOT", "CHENGXIN_VAR", "AIRFLOW__LOGGING__BASE_LOG_FOLDER"):
             assert environment(name)[variable] in made, variable
     assert Path(ROOT / "deploy/postgres").is_dir()

@@ -152,7 +152,7 @@ def test_the_providers_know_every_option_of_theirs() -> None:
 
 def test_every_service_was_healthy_by_its_own_check(days: Days) -> None:
     assert days.airflow.healthy == dict.fromkeys(
-        ("api-server", "scheduler", "dag-processor", "triggerer", *WORKERS), True
+        ("metrics", "api-server", "scheduler", "dag-processor", "triggerer", *WORKERS), True
     )
 
 
