@@ -159,11 +159,21 @@ def test_drift_stops_or_warns_as_the_contract_says(source: Source) -> None:
     outcome = source.run(MONDAY, [entry(n, brand_new="x") for n in range(3)])
     assert source.detail(outcome)["drift"] == {"new": ["brand_new"], "missing": [], "retyped": []}
     rows = [{name: value for name, value in entry(n).items() if name != "until"} for n in range(3)]
-    with pytest.raises(DriftError, match="missing column: until"):
-        source.run(TUESDAY, rows)
+    with pytest.raises(DriftError, match="missing column: until") as caught:
+        source.run(TUESDAY, [{**row, "untill": "x", CODES[1]: 1, "370199199001011230": 2} for row in rows])
+    # What came, where, what was expected, and what is nearest; no code and no number of a person.
+    assert caught.value.where == f"entries (entries_{TUESDAY:%Y%m%d}.json row 1)"
+    came = "came: ******************, ******************, batch, code, no, since, untill, who, why"
+    expected = "expected: code, no, since, until, who, why; untill may be until"
+    assert caught.value.why.endswith(f"; {came}; {expected}")
     assert (source.last().state, source.last().cause) == ("stopped", "drift")
-    with pytest.raises(DriftError, match="retyped column: since"):
+    with pytest.raises(DriftError, match="since: 30 of 30 values cannot be read"):
         source.run(TUESDAY, [entry(n, since="待定") for n in range(30)])
+    with pytest.raises(DriftError, match="another `header_row`, or a first record") as caught:
+        source.run(TUESDAY, [{"甲公司": "1", "张三": 2}])
+    assert "甲公司" not in str(caught.value)
+    assert "came: 2 headings that are none of the contract's" in str(caught.value)
+    assert "张三" not in str(source.last().detail)
 
 
 def test_a_day_harvested_late_changes_no_later_day(source: Source) -> None:

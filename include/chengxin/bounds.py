@@ -6,9 +6,11 @@ A violated bound is a signal to explain the batch. Nothing is widened by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from difflib import get_close_matches
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from chengxin import persons
 from chengxin.arrays import TEXT
@@ -20,16 +22,22 @@ from chengxin.staging import Tally
 
 ENOUGH = 20
 """Records below which the share of unreadable values says nothing about a column's type."""
-_LONGEST = 40
+_LONGEST, _LISTED = 40, 40
+_CODE = r"[0-9A-HJ-NPQRTUWXY]{2}\d{6}[0-9A-HJ-NPQRTUWXY]{10}"
 _NAMED = 8
 """Words and headings that are named; more are hinted at."""
 
 
-def drift(contract: Contract, tally: Tally) -> dict[str, Any]:
+def drift(contract: Contract, tally: Tally, places: Mapping[str, str] | None = None) -> dict[str, Any]:
     """New, missing and retyped columns (retyped: most of its values cannot be read as the contract says).
 
+    Args:
+        contract: the source's contract.
+        tally: what was counted.
+        places: raw file → the name that the source gave it, for the error.
+
     Raises:
-        DriftError: one that the contract stops at.
+        DriftError: one that the contract stops at; it says what came in which file, and what the contract expects.
     """
     if not tally.harvested and not tally.headings:
         return {"new": [], "missing": [], "retyped": []}
@@ -45,27 +53,49 @@ def drift(contract: Contract, tally: Tally) -> dict[str, Any]:
     by_field = {column.to: heading for heading, column in contract.columns.items()}
     usable = tally.harvested - sum(tally.ignored.values())
     retyped = {
-        by_field[field]
+        by_field[field]: count
         for field, count in tally.unreadable.items()
         if field in by_field and usable >= ENOUGH and count * 2 > usable
     }
-    found = {"new": shown(new), "missing": sorted(missing), "retyped": sorted(retyped)}
+    strange = bool(tally.headings) and tally.headings.isdisjoint(known)
+    found = {"new": _unquoted(new) if strange else shown(new), "missing": sorted(missing), "retyped": sorted(retyped)}
     stops = [kind for kind, names in found.items() if names and getattr(contract.drift, kind) == "stop"]
     if stops:
+        first = [place for heading, place in sorted(tally.first_seen.items()) if heading in new or not new]
+        at = ", ".join(dict.fromkeys(f"{(places or {}).get(sha, sha[:12])} row {row + 1}" for sha, row in first[:3]))
+        near = {name: get_close_matches(name, new, 1, 0.6) for name in sorted(missing)}
+        said = [
+            f"came: {', '.join(_unquoted(tally.headings) if strange else _most(shown(tally.headings)))}",
+            f"expected: {', '.join(_most(sorted(expected)))}" if missing else "",
+            *(f"{shown(set(close))[0]} may be {name}" for name, close in near.items() if close and not strange),
+            *(f"{name}: {count:,} of {usable:,} values cannot be read" for name, count in sorted(retyped.items())),
+        ]
         raise DriftError(
             "; ".join(f"{kind} column: {', '.join(found[kind])}" for kind in stops),
-            where=contract.name,
-            why="the source's columns are no longer those of the contract",
-            remedy=f"see what the source changed; then map or ignore it in sources/{contract.name}.yml",
+            where=f"{contract.name} ({at})" if at else contract.name,
+            why="the source's columns are no longer those of the contract; " + "; ".join(filter(None, said)),
+            remedy="none of the contract's headings is there: another file, another `header_row`, or a first record in "
+            "place of the headings; look at the raw file"
+            if strange
+            else f"see what the source changed; then map or ignore it in sources/{contract.name}.yml",
         )
     return found
 
 
 def shown(headings: Set[str]) -> list[str]:
-    """Headings that came, for people: sorted, cut, and with stars for what may be somebody's number. Where a file has
-    lost its line of headings, the first record stands in its place."""
+    """Headings that came, for people: sorted, cut, and with stars for what may be somebody's number or code."""
     cut = [heading if len(heading) <= _LONGEST else heading[:_LONGEST] + "…" for heading in sorted(headings)]
-    return list(persons.hide(pa.array(cut, TEXT)).to_pylist())
+    stars = pc.replace_substring_regex(persons.hide(pa.array(cut, TEXT)), _CODE, "*" * 18)
+    return list(stars.to_pylist())
+
+
+def _unquoted(headings: Set[str]) -> list[str]:
+    """Headings of which none is the contract's: the first record may stand in their place, with names and codes."""
+    return [f"{len(headings)} headings that are none of the contract's"]
+
+
+def _most(names: Sequence[str]) -> list[str]:
+    return [*names[:_LISTED], *([f"… ({len(names)} in all)"] if len(names) > _LISTED else [])]
 
 
 def _dispensable(columns: Mapping[str, Column], shown: Set[str]) -> set[str]:

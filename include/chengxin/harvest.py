@@ -249,7 +249,7 @@ def _write(
     from chengxin.publish import Publication
 
     tally = judging.tally
-    detail["drift"] = bounds.drift(contract, tally)
+    detail["drift"] = bounds.drift(contract, tally, {one.sha256: one.locator for one in raw})
     detail["bounds"] = bounds.batch(contract, tally)
     with tally.timed("compare"):
         erased = suppression.erased(house, judging.engine)

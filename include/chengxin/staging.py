@@ -75,6 +75,8 @@ class Tally:
     unreadable: Counter[str] = field(default_factory=Counter)
     """Field → values of a kind other than the contract's."""
     headings: set[str] = field(default_factory=set)
+    first_seen: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Heading → raw file and row, from 0, in which it first stood."""
     item_headings: dict[str, set[str]] = field(default_factory=dict)
     nameless: Counter[str] = field(default_factory=Counter)
     """Fact table → rejected rows that may stand for any row of it: neither key nor name could be read."""
@@ -144,7 +146,8 @@ class Staging:
         tally, contract = self.tally, self.contract
         chunk = normalise.chunk(records, tally.harvested)
         tally.harvested += records.num_rows
-        tally.headings.update(chunk.headings)
+        if not tally.headings.issuperset(chunk.headings):
+            self._note_headings(chunk)
         with tally.timed("normalise"):
             keep = np.ones(records.num_rows, bool)
             for reason, rows in normalise.excluded(contract, chunk).items():
@@ -153,6 +156,14 @@ class Staging:
             chunk = normalise.select(chunk, keep)
             chunk, parsed = self._lists(chunk)
             return Prepared(normalise.facts(contract, chunk), parsed)
+
+    def _note_headings(self, chunk: Chunk) -> None:
+        """Where each heading first stood: pages of one chunk need not have the same."""
+        for heading in set(chunk.headings) - self.tally.headings:
+            at = pc.index(pc.is_valid(normalise.column(chunk.records, heading)), True).as_py()
+            for one in chunk.records.slice(max(at, 0), 1).select(["raw_sha256", "raw_row"]).to_pylist():
+                self.tally.first_seen[heading] = (one["raw_sha256"], one["raw_row"])
+        self.tally.headings.update(chunk.headings)
 
     def take(self, prepared: Prepared) -> None:
         """Judges a chunk, counts it, and puts it on disk."""
