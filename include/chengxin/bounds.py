@@ -149,6 +149,7 @@ def alarms(
     jumps: Mapping[str, int],
     changes: Mapping[str, Change],
     drifted: Mapping[str, Sequence[str]],
+    unread: int = 0,
 ) -> dict[str, Any]:
     """What a person must look at although the harvest is published; the operators' mail says it in words.
 
@@ -158,14 +159,15 @@ def alarms(
         jumps: see `Publication.jumps`.
         changes: see `Publication.compare`.
         drifted: what `drift` returned.
+        unread: files that are there and could not be read yet, while others were.
 
     Returns:
         `empty`: a full source gave no record at all. `over`: more records than `bounds.rows.max`, as `[records, max]`.
         `personal_ids`: citizens' numbers met and withheld. `jumps`: money columns that jumped ten-thousandfold.
         `waiting`: keys that are missing and were not removed, since rejected rows without key and name may be theirs,
         as `[keys, rows]`. `words`: heading → rows with a word that its lookup does not have, and those words (none
-        where they are too many to be words). `drift`: new, missing or retyped → headings, where the contract goes on.
-        Only those that hold.
+        where they are too many to be words). `unread`: files that wait. `drift`: new, missing or retyped → headings,
+        where the contract goes on. Only those that hold.
     """
     most = contract.bounds.rows.max
     waiting = sum(changes[name].waiting for name in contract.tables)
@@ -175,6 +177,7 @@ def alarms(
         "personal_ids": tally.personal_ids,
         "jumps": dict(jumps),
         "waiting": [waiting, sum(tally.nameless.values())] if waiting else None,
+        "unread": unread,
         "words": {
             heading: [sum(found.values()), [] if "" in found else [word for word, _ in found.most_common(_NAMED)]]
             for heading, found in sorted(tally.words.items())
@@ -200,6 +203,8 @@ def told(alarms: Mapping[str, Any]) -> list[str]:
     ]
     if "waiting" in alarms:
         said.append("{:,} missing rows not removed: {:,} rejected rows without key and name".format(*alarms["waiting"]))
+    if "unread" in alarms:
+        said.append(f"{alarms['unread']:,} files that are not whole were left for the next harvest")
     for heading, (rows, words) in alarms.get("words", {}).items():
         said.append(
             f"{heading}: {rows:,} rows with words that no lookup has" + (f": {', '.join(words)}" if words else "")

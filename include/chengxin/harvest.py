@@ -192,7 +192,7 @@ def _prepare(house: House, contract: Contract, harvest_id: int, early: Early | N
     unread = [] if judging else raw
     judging = judging or Judging(house, contract, harvest_id, as_of)
     tally = judging.tally
-    detail: dict[str, Any] = {}
+    detail: dict[str, Any] = {"unread": sum(cursor.get("waiting", 0) for cursor in cursors)}
     try:
         judging.stage(unread)
         if contract.mode == "incremental":
@@ -268,7 +268,7 @@ def _write(
         "removed": sum(changes[name].removed for name in contract.tables),
     }
     bounds.sums(contract.name, counts)
-    detail["alarms"] = bounds.alarms(contract, tally, jumps, changes, detail["drift"])
+    detail["alarms"] = bounds.alarms(contract, tally, jumps, changes, detail["drift"], detail["unread"])
     detail["filled"] = bounds.shares(tally)
     parts = ("known", "new", "changed", "unchanged", "removed", "restored")
     detail["facts"] = {name: {part: getattr(change, part) for part in parts} for name, change in changes.items()}
@@ -371,7 +371,7 @@ def _waited(house: House, source: str, as_of: date) -> bool:
             .order_by(Harvest.as_of.desc(), Harvest.id.desc())
         )
         # One that found nothing to read says nothing of this.
-        last = next((detail for detail in told if not detail.get("stands")), {})
+        last: dict[str, Any] = next((detail for detail in told if not detail.get("stands")), {})
     return "waiting" in last.get("alarms", {})
 
 

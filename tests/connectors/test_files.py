@@ -41,7 +41,10 @@ def run(
     while_waiting: Callable[[], Any] = lambda: None,
     **more: Any,
 ) -> int:
-    one = contract({"connector": "files", "connection": "file_drop", "pattern": pattern, "format": "csv", **more})
+    one = contract(
+        {"connector": "files", "connection": "file_drop", "pattern": pattern, "format": "csv", **more},
+        mode="incremental" if more.get("take") == "new" else "full",
+    )
     house = over(house, Connection("file_drop", "fs", extra={"path": str(folder)}))
     harvest_id = new_harvest(house) if harvest_id is None else harvest_id
     assert isinstance(one.read, FilesRead)
@@ -233,6 +236,29 @@ def test_the_same_bytes_twice_in_a_day_are_read_once(house: House, folder: Path)
     for name in ("名单 20260615.csv", "名单 20260615 (1).csv"):
         (folder / name).write_bytes(BODY)
     assert content(house, run(house, folder)) == [("名单 20260615 (1).csv", BODY)]
+
+
+@pytest.mark.parametrize("bad", ["A 空.pdf", "Z 空.pdf"])
+def test_of_files_that_tell_of_different_things_one_that_is_not_whole_waits_alone(
+    house: House, folder: Path, bad: str
+) -> None:
+    for name in ("B.pdf", "C.pdf"):
+        (folder / name).write_text(name, "utf-8")
+    (folder / bad).touch()
+    harvest_id = run(house, folder, "*.pdf", take="new")
+    assert [name for name, _ in content(house, harvest_id)] == ["B.pdf", "C.pdf"]
+    found = cursor(house, harvest_id)
+    assert (found["complete"], found["waiting"], found["quiet"]) == (True, 1, False)
+    assert bad not in found["seen"]
+
+
+def test_a_folder_in_which_only_a_broken_file_is_new_is_quiet(house: House, folder: Path) -> None:
+    (folder / "A.pdf").touch()
+    harvest_id = run(house, folder, "*.pdf", take="new")
+    assert content(house, harvest_id) == []
+    assert cursor(house, harvest_id) == {
+        "files": [], "seen": {}, "quiet": True, "taken": 0, "waiting": 1, "complete": True
+    }  # fmt: skip
 
 
 def test_what_we_write_back_is_never_read(house: House, folder: Path) -> None:

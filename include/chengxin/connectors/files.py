@@ -12,8 +12,9 @@ another name or at a later time, is heard all the same.
 A file is read when it is whole: it is not empty, no partner named `….part` (or the like) stands beside it, neither its
 size nor its time changes while we look, nor while we copy it, and the completion marker and the checksum that the
 contract awaits are there and right. A marker that is older than its file was left by an earlier one of that name; a
-checksum, also one in the marker, decides first. Anything else waits for the next run. The same bytes twice in one
-harvest are read once.
+checksum, also one in the marker, decides first. Anything else waits for the next run: the harvest with it, or, of
+`take: new`, where each file tells of something else, that file alone (counted in the cursor as `waiting`, and told to
+the operators). The same bytes twice in one harvest are read once.
 
 A list in several files is published when all are there, or the rows of a missing one would be taken for gone: as many
 as `parts` says, those that `manifest` names, or else no fewer than last time (`connectors.file_lists`).
@@ -32,7 +33,7 @@ from typing import Any
 
 from chengxin.connectors import earlier, file_lists
 from chengxin.connectors.intake import Intake
-from chengxin.connectors.places import Found, Place, opened, waits
+from chengxin.connectors.places import FileWaitsError, Found, Place, opened, waits
 from chengxin.contracts import Contract
 from chengxin.errors import ConfigError, SourceUnreachableError
 from chengxin.reads import FilesRead
@@ -89,24 +90,43 @@ def fetch(
             intake.advance({"files": done, "seen": seen, "quiet": quiet, "stands": stands, "complete": True})
             return
         sleep(SETTLE)
+        waiting = 0
         for file in awaited:
-            _whole(place, file)
-            announced = day.checksums.get(file.name) or _announced(place, read, file)
-            sha256, size = intake.archive(_read(place, file, announced))
-            _whole(place, file)
+            try:
+                _whole(place, file)
+                announced = day.checksums.get(file.name) or _announced(place, read, file)
+                sha256, size = intake.archive(_read(place, file, announced))
+                _whole(place, file)
+            except FileWaitsError as wait:
+                # Each file tells of something else: one that never becomes whole must not keep back all others.
+                if read.taken != "new":
+                    raise
+                logger.warning("left for the next harvest: %s", wait)
+                waiting += 1
+                continue
             done.append(file.name)
             if read.taken != "day":
                 seen[file.name] = [*file.look, sha256]
             again = sha256 in hashes or intake.has(sha256)
             taken = intake.count + (not again)
             complete = file is awaited[-1] and day.enough(taken)
-            cursor = {"files": list(done), "seen": dict(seen), "quiet": quiet, "taken": taken, "complete": complete}
+            cursor = {
+                "files": list(done),
+                "seen": dict(seen),
+                "quiet": quiet,
+                "taken": taken,
+                "waiting": waiting,
+                "complete": complete,
+            }
             if again:
                 logger.info("%s: the same bytes have been read before; they are not read twice", place.where(file.name))
                 intake.advance({**cursor, "stands": stands})
             else:
                 intake.take(sha256, size, file.name, cursor)
         day.hold(intake.count)
+        if not intake.complete and waiting:
+            left = {"files": done, "seen": seen, "quiet": not done, "taken": intake.count, "waiting": waiting}
+            intake.advance({**left, "complete": True})
 
 
 def _known(intake: Intake, read: FilesRead, as_of: date, last: earlier.Earlier | None) -> dict[str, Any]:

@@ -405,9 +405,13 @@ def _found(name: str, info: dict[str, Any]) -> Found:
     return Found(name, size, repr(changed), float(changed) if isinstance(changed, int | float) else None)
 
 
-def waits(place: Place, name: str, why: str) -> SourceUnreachableError:
+class FileWaitsError(SourceUnreachableError):
+    """A file is there and cannot be read yet."""
+
+
+def waits(place: Place, name: str, why: str) -> FileWaitsError:
     """What a file is that is there and cannot be read yet."""
-    return SourceUnreachableError(
+    return FileWaitsError(
         "the awaited file is not whole yet",
         where=place.where(name),
         why=why,

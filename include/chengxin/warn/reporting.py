@@ -191,11 +191,30 @@ def _of_sources(words: Words, titles: Mapping[str, str], harvests: Mapping[str, 
     for (cause, what), names in by_cause.items():
         label = words.mail.causes.get(cause, cause)
         faults.append(f"{label}（{len(names)}个来源：{_named(names)}）{('：' + what[:200]) if what else ''}")
-    return faults + [
-        f"{titles[name]}：{said}"
-        for name, harvest in harvests.items()
-        if harvest.state == "published"
-        for said in _alarms(harvest.detail.get("alarms", {}))
+    return (
+        faults
+        + _untold(words, titles, harvests)
+        + [
+            f"{titles[name]}：{said}"
+            for name, harvest in harvests.items()
+            if harvest.state == "published"
+            for said in _alarms(harvest.detail.get("alarms", {}))
+        ]
+    )
+
+
+def _untold(words: Words, titles: Mapping[str, str], harvests: Mapping[str, Harvest]) -> list[str]:
+    """Publishers that did not get to read what became of their rows, by cause."""
+    by_cause: dict[str, list[str]] = {}
+    for name, harvest in harvests.items():
+        outcome = harvest.detail.get("feedback")
+        # Else how many files were written (`chengxin.connectors.feedback`).
+        if isinstance(outcome, str) and outcome != "written":
+            by_cause.setdefault(outcome, []).append(titles[name])
+    return [
+        f"处理结果未能回写来源单位，{words.mail.causes.get(cause, cause)}（{len(names)}个来源：{_named(names)}），"
+        "请检查回写的目录或反馈表及其写入权限；采集本身不受影响"
+        for cause, names in by_cause.items()
     ]
 
 
@@ -249,6 +268,10 @@ def _alarms(alarms: Mapping[str, Any]) -> list[str]:
             "{0[1]:,}条拒收记录的主键和名称均无法辨认，{0[0]:,}条今日未见的原有记录因此暂不按移出处理，请来源单位更正".format(
                 alarms["waiting"]
             )
+        )
+    if "unread" in alarms:
+        said.append(
+            f"有{alarms['unread']:,}个文件不完整（空文件、未传完、缺完成标记或校验不符），本次未读，其余照常；久未补齐请联系报送单位"
         )
     for heading, (rows, words) in alarms.get("words", {}).items():
         shown = f"：{_named(words)}" if words else "，种类过多，可能错列"
