@@ -80,7 +80,8 @@ def test_from_mark_to_mark_and_no_gap_after_a_stop(front: Front) -> None:
     assert (again["harvested"], again["published"], again["seq"]) == (2, 0, None)
 
     told = front.sql("SELECT received, rejected, reason, state FROM fankui ORDER BY harvest_id")
-    assert told[0] == (8, 1, "date.readable: 1", "published")
+    assert told[0] == (8, 1, "日期无法识别 1条", "published")
     assert told[1][3] == "stopped"
-    assert "usable records" in told[1][2]
+    assert told[1][2].startswith("整批未采用，沿用上一批：超出约定的范围：可用记录0条，少于约定的1条。请核对")
+    assert "必填字段为空" in told[1][2]
     assert told[2:] == [(2, 0, "", "published")] * 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from chengxin import archive, engine, harvest, identity
 from chengxin.connections import Connection
 from chengxin.connectors.files import FEEDBACK
-from chengxin.errors import BoundError, DriftError, SourceContentError
+from chengxin.errors import BoundError, ChengxinError, DriftError, SourceContentError
 from chengxin.ledger.models import Harvest, RawObject
 from chengxin.sandbox import print_reports
 from chengxin.settings import House
@@ -44,6 +45,7 @@ drift: {new: stop, missing: stop, retyped: stop}
 keep: 1y
 owner: data-engineering
 """
+CHINESE = re.compile(r"[^A-Za-z]+")
 CODES = identity.complete([f"91370112XXXX{n:05d}" for n in range(40)])
 # Made up: no such area, but a valid check character.
 PERSON = "370199199001011230"
@@ -114,8 +116,17 @@ def test_each_row_of_a_bad_file_ends_in_one_count_and_the_sender_hears_of_it(dro
     assert outcome["harvested"] == 10
     assert (outcome["published"], outcome["ignored"], outcome["rejected"]) == (2, 1, 7)
     told = drop.feedback()
-    assert told[0] == ["行号", "栏目", "规则", "原因"]
+    assert told[0] == ["行号", "栏目", "原因", "处理办法", "规则编号"]
     assert [row[0] for row in told[1:]] == ["2", "3", "4", "5", "6", "7", "10"]
+    assert [(row[2], row[4]) for row in told[1:] if row[4] != "text.clean"] == [
+        ("统一社会信用代码不合法：是公民身份号码", "code.valid"),
+        ("记录不完整，无法拆分为字段：“who”栏含空字符", "record.readable"),
+        ("表头行混入数据", "record.heading"),
+        ("记录不完整，无法拆分为字段：共5列，与表头的4列不符", "record.readable"),
+        ("统一社会信用代码不合法：长度不是 18 位", "code.valid"),
+        ("日期无法识别", "date.readable"),
+    ]
+    assert all(CHINESE.fullmatch(row[3]) for row in told[1:]), "and what to do about each"
     assert drop.detail(outcome)["personal_ids"] == 1
     assert drop.detail(outcome)["feedback"] == 1
     # The number is nowhere but in the raw archive: not in the lake, not in what went back, not in the ledger.
@@ -130,7 +141,25 @@ def test_each_row_of_a_bad_file_ends_in_one_count_and_the_sender_hears_of_it(dro
 def test_a_file_that_is_stopped_still_tells_its_sender_why(drop: Drop) -> None:
     with pytest.raises(BoundError):
         drop.run(f"code,who,since,no\n{line(1, since='昨天')}\n".encode())
-    assert [row[:3] for row in drop.feedback()[1:]] == [["1", "since", "date.readable"]]
+    everything, row = drop.feedback()[1:]
+    assert everything[:3] == ["", "", "整批未采用，沿用上一批：超出约定的范围：可用记录0条，少于约定的1条"]
+    assert everything[3].startswith("请核对数据是否完整")
+    assert (row[0], row[1], row[4]) == ("1", "since", "date.readable")
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"who,since,no\n", "栏目与约定不符：缺少栏目code"),
+        ("代码,名称\n".encode("gb18030") + b"\xff\xff\n", "文件或数据的格式与约定不符，未能读取"),
+    ],
+)
+def test_a_file_that_cannot_be_read_tells_its_sender_so(drop: Drop, data: bytes, what: str) -> None:
+    with pytest.raises(ChengxinError):
+        drop.run(data)
+    (told,) = drop.feedback()[1:]
+    assert told[:3] == ["", "", f"整批未采用，沿用上一批：{what}"]
+    assert CHINESE.fullmatch(told[3])
 
 
 def test_a_drop_that_takes_no_feedback_fails_no_harvest(drop: Drop) -> None:
@@ -205,7 +234,7 @@ def test_reports_that_stay_in_the_folder_are_read_once(drop: Drop) -> None:
     assert "pdf.unreadable: it is locked with a password" in unreadable["reason"]
     assert archive.get(drop.house, "credit_report_pdfs", unreadable["raw_sha256"]).startswith(b"%PDF")
     told = (folder / f"二.pdf{FEEDBACK}").read_text("utf-8-sig")
-    assert "pdf.unreadable" in told
+    assert "1,,报告设有密码,请提供由系统导出、未加密、文字可复制的PDF报告,record.readable" in told
 
     facts = engine.as_of(drop.house.engine(), drop.house.lake, "credit_record", DAY).to_pyarrow().to_pylist()
     assert [(row["record_no"], row["in_report"], row["report_no"], row["uscc"]) for row in facts] == [

@@ -329,7 +329,11 @@ def test_feedback_is_one_row_a_harvest(house: House, path: Path, postgres: Engin
     with engine.begin() as session:
         (found,) = session.execute(text("SELECT * FROM fk")).mappings().all()
     assert (found["harvest_id"], found["jssl"], found["rejected"]) == (harvest_id, 25, 2)
-    assert (found["reason"], str(found["as_of"])) == ("too few; date.readable: 2", "2026-06-15")
+    assert (found["reason"], str(found["as_of"])) == (
+        "整批未采用，沿用上一批：栏目与约定不符：缺少栏目jg, rq；多出栏目x。请恢复原有栏目后重新提供；确需变更的，"
+        "请先与我们商定。日期无法识别 2条；统一社会信用代码不合法：校验码不符 1,000条",
+        "2026-06-15",
+    )
     with house.ledger.begin() as session:
         assert session.get_one(Harvest, harvest_id).detail["feedback"] == "written"
 

@@ -220,7 +220,7 @@ def test_feedback_is_one_row_a_harvest(house: House, table: Engine) -> None:
     with table.begin() as session:
         (found,) = session.execute(text("SELECT * FROM fk")).mappings().all()
     assert (found["harvest_id"], found["jssl"], found["rejected"]) == (harvest_id, 25, 2)
-    assert (found["reason"], found["as_of"], found["source"]) == ("field.required: 2", AS_OF, "subject_registry")
+    assert (found["reason"], found["as_of"], found["source"]) == ("必填字段为空 2条", AS_OF, "subject_registry")
     assert told(house, harvest_id) == "written"
     # The login that reads may not write, and a table may be gone: noted, and no error.
     reading = replace(both, connections=lambda name: replace(reader(table), conn_id=name))

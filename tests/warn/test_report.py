@@ -105,6 +105,17 @@ def test_a_source_that_answers_and_says_nothing_is_named(office: House, scene: S
     assert "来源有应答而无新内容，已超过约定时间，请向来源单位核实是否停更：第三方信用报告（PDF）11天" in text
 
 
+def test_feedback_that_a_publisher_did_not_get_is_named(office: House, scene: Scene, catcher: Catcher) -> None:
+    scene.ready()
+    for names, outcome in ((("abnormal_list", "annual_reports"), "refused"), (("consents",), "written")):
+        scene.harvested(DAY, only=names, detail={"feedback": outcome})
+    scene.harvested(DAY, only=("credit_reports",), detail={"feedback": 2})
+    warn.report(office, DAY)
+    text = body(catcher.mails()[0])
+    assert "处理结果未能回写来源单位，来源拒绝（2个来源：" in text
+    assert text.count("未能回写") == 1
+
+
 def test_rehearsal_plans_it_only(office: House, scene: Scene, catcher: Catcher) -> None:
     scene.ready()
     scene.advice(DAY, [{"matter_id": "M1"}])

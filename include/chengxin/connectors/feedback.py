@@ -9,14 +9,15 @@ contract gives its own names for them.
 | `harvest_id` | number of the harvest |
 | `received` | records received |
 | `rejected` | records that broke an error rule; with a stopped harvest nothing at all was taken over |
-| `reason` | rules broken with their counts, or why the harvest was stopped; empty if all is well |
+| `reason` | rules broken with their counts, or why the harvest was stopped and what to do; empty if all is well |
 | `source`, `as_of` | name of the contract, the day that the harvest speaks for |
 | `state` | `published`, `stopped`, `failed` |
 | `published`, `unchanged`, `ignored` | records, as in the ledger |
 | `written_at` | the instant of writing, Beijing time |
 
-Counts and rules only: a value of a record, or a person, is never written back. A front database that refuses the row
-does not fail a harvest: what is in the lake is right. It is noted in the harvest's `detail`, as `feedback`.
+Counts and rules only, in Chinese (`feedback_words`): a value of a record, or a person, is never written back. A front
+database that refuses the row does not fail a harvest: what is in the lake is right. It is noted in the harvest's
+`detail`, as `feedback`, and stands in the operators' daily mail.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any
 from sqlalchemy import Connection, column, inspect, table
 from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
-from chengxin.connectors import files_feedback
+from chengxin.connectors import feedback_words, files_feedback
 from chengxin.connectors.database_url import failure, open_engine
 from chengxin.contracts import Contract
 from chengxin.errors import ChengxinError, DriftError
@@ -50,14 +51,16 @@ def tell(house: House, contract: Contract, harvest_id: int) -> None:
         files_feedback.deliver(house, contract, harvest_id)
     if not isinstance(read, DatabaseRead) or read.feedback is None:
         return
-    with house.ledger.begin() as session:
-        values = _values(house, session.get_one(Harvest, harvest_id))
     try:
+        with house.ledger.begin() as session:
+            values = _values(house, session.get_one(Harvest, harvest_id))
         _write(house, read, read.feedback, values)
         outcome = "written"
-    except ChengxinError as error:
-        logger.warning("%s: the feedback of harvest %d was not written: %s", contract.name, harvest_id, error)
-        outcome = error.cause
+    # Whatever it is: the harvest has ended, and its end stands.
+    except Exception as error:  # noqa: BLE001
+        said = error if isinstance(error, ChengxinError) else type(error).__name__
+        logger.warning("%s: the feedback of harvest %d was not written: %s", contract.name, harvest_id, said)
+        outcome = getattr(error, "cause", "error")
     with house.ledger.begin() as session:
         harvest = session.get_one(Harvest, harvest_id)
         harvest.detail = {**harvest.detail, "feedback": outcome}
@@ -66,15 +69,14 @@ def tell(house: House, contract: Contract, harvest_id: int) -> None:
 def _values(house: House, harvest: Harvest) -> dict[str, Any]:
     rules = dict(harvest.detail.get("rejected", {}))
     rules |= harvest.detail.get("rejected_items", {})
-    reasons = [f"{rule}: {count}" for rule, count in rules.items()]
-    if harvest.message:
-        # The first line says what happened; the others where, and what to do about it here.
-        reasons.insert(0, harvest.message.splitlines()[0])
+    whole = feedback_words.whole(harvest.state, harvest.cause, harvest.message)
+    reasons = ["。".join(whole)] if whole else []
+    reasons += [feedback_words.counted(rules.items(), house.root)] if rules else []
     return {
         "harvest_id": harvest.id,
         "received": harvest.harvested,
         "rejected": harvest.rejected,
-        "reason": "; ".join(reasons)[:LONGEST],
+        "reason": "。".join(reasons)[:LONGEST],
         "source": harvest.source,
         "as_of": harvest.as_of.isoformat(),
         "state": harvest.state,

@@ -2,11 +2,13 @@
 for it.
 
 One line for each rejected row: its number among the file's records (from 1, headings and blank lines not counted; in a
-ZIP archive through all members in the order of their names), the heading, the rule and the reason. Never a value: the
-sender has them, and a drop is read by more people than a desk. Headings alone mean that every row was accepted.
+ZIP archive through all members in the order of their names), the heading, the reason, what to do about it
+(`feedback_words`), and the rule. Never a value: the sender has them, and a drop is read by more people than a desk.
+Headings alone mean that every row was accepted; a first line without a number says why nothing at all was.
 
-The lines are kept while the rows are judged and delivered at the end, also when the harvest was stopped. A drop that
-takes no file does not fail a harvest.
+The lines are kept while the rows are judged and delivered at the end, also when the harvest was stopped, or a file
+could not be read. A drop that takes no file does not fail a harvest: it is noted, and stands in the operators' daily
+mail.
 """
 # ruff: noqa: S608 - the only name in the SQL is a path of ours, quoted
 
@@ -22,6 +24,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from chengxin.connectors import feedback_words
 from chengxin.connectors.files import FEEDBACK
 from chengxin.connectors.places import opened
 from chengxin.contracts import Contract
@@ -32,7 +35,7 @@ from chengxin.settings import House
 
 logger = logging.getLogger(__name__)
 
-HEADINGS = ("行号", "栏目", "规则", "原因")
+HEADINGS = ("行号", "栏目", "原因", "处理办法", "规则编号")
 LONGEST = 100_000
 """Lines of one file at most."""
 _ACTIVE = ("=", "+", "-", "@", "\t", "\r")
@@ -70,7 +73,7 @@ def keep(house: House, contract: Contract, harvest_id: int, raw: Sequence[RawObj
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow(HEADINGS)
-        writer.writerows([[_inert(cell) for cell in row] for row in rows])
+        writer.writerows(_line(*row) for row in rows)
         (folder / f"{one.ordinal}.csv").write_text(text.getvalue(), "utf-8-sig", newline="")
 
 
@@ -78,26 +81,44 @@ def deliver(house: House, contract: Contract, harvest_id: int) -> None:
     """Puts what was kept beside the files; never raises for the drop's sake, but notes it in the harvest's `detail`."""
     folder = _folder(house, contract, harvest_id)
     read = contract.read
-    if not isinstance(read, FilesRead) or not folder.is_dir():
-        return
+    assert isinstance(read, FilesRead)
     with house.ledger.begin() as session:
         query = select(RawObject.ordinal, RawObject.locator).where(RawObject.harvest_id == harvest_id)
         names = {one.ordinal: one.locator for one in session.execute(query)}
+        harvest = session.get_one(Harvest, harvest_id)
+        whole = feedback_words.whole(harvest.state, harvest.cause, harvest.message)
+        cause = harvest.cause
     outcome: Any = 0
     try:
-        with opened(house.connections(read.connection)) as place:
-            for ordinal, name in sorted(names.items()):
-                kept = folder / f"{ordinal}.csv"
-                if kept.is_file():
-                    place.write(name + FEEDBACK, kept.read_bytes())
-                    outcome += 1
-    except (ChengxinError, OSError) as error:
-        logger.warning("%s: the feedback of harvest %d was not written: %s", contract.name, harvest_id, error)
-        outcome = getattr(error, "cause", type(error).__name__)
+        if whole or folder.is_dir():
+            with opened(house.connections(read.connection)) as place:
+                for ordinal, name in sorted(names.items()):
+                    if text := _text(folder / f"{ordinal}.csv", whole, cause):
+                        place.write(name + FEEDBACK, text.encode("utf-8-sig"))
+                        outcome += 1
+    # Whatever it is: the harvest has ended, and its end stands.
+    except Exception as error:  # noqa: BLE001
+        said = error if isinstance(error, ChengxinError) else type(error).__name__
+        logger.warning("%s: the feedback of harvest %d was not written: %s", contract.name, harvest_id, said)
+        outcome = getattr(error, "cause", "error")
     shutil.rmtree(folder, ignore_errors=True)
     with house.ledger.begin() as session:
         harvest = session.get_one(Harvest, harvest_id)
         harvest.detail = {**harvest.detail, "feedback": outcome}
+
+
+def _text(kept: Path, whole: tuple[str, str] | None, cause: str | None) -> str:
+    """A file's feedback: its lines, after the line about all of it."""
+    text = kept.read_bytes().decode("utf-8-sig") if kept.is_file() else ""
+    if whole is None:
+        return text
+    head = io.StringIO()
+    csv.writer(head).writerows([HEADINGS, [None, None, *whole, cause]])
+    return head.getvalue() + text.partition("\n")[2]
+
+
+def _line(number: int, heading: str | None, rule: str, reason: str | None) -> list[str]:
+    return [_inert(cell) for cell in (number, heading, *feedback_words.row(rule, reason), rule)]
 
 
 def _folder(house: House, contract: Contract, harvest_id: int) -> Path:

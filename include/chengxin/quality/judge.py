@@ -21,7 +21,7 @@ from chengxin.values import CODE
 Status: TypeAlias = npt.NDArray[np.int16]
 VALUE_LENGTH = 80
 
-_CODE_WORDS = {
+CODE_WORDS = {
     "EXCEL_MANGLED": "被表格软件改成了科学计数",
     "IS_PERSONAL_ID": "是公民身份号码",
     "IS_REGNO_15": "是 15 位旧注册号",
@@ -31,6 +31,7 @@ _CODE_WORDS = {
     "BAD_CLASS": "登记部门、机构类别或区划不合规则",
     "BAD_CHECK": "校验码不符",
 }
+"""Why a text is no credit code (`identity.REASONS`), in words."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def judge(connection: Any, facts: Facts, rules: tuple[AnyRule, ...], as_of: date
 def _family(facts: Facts, family: Family) -> Status:
     status = np.zeros(len(facts), np.int16)
     if family.id == READABLE:
-        status[mask(facts.unreadable.is_valid())] = 1
+        # Readers notice that headings are repeated; the row is whole, and says what it is by the rule of its own.
+        status[mask(facts.unreadable.is_valid()) & ~facts.heading_row] = 1
     elif family.id == HEADING:
         status[facts.heading_row] = 1
     elif family.id == REQUIRED:
@@ -183,5 +185,5 @@ def _shown(facts: Facts, name: str, at: npt.NDArray[np.int64]) -> Any:
 
 
 def _code_reason(facts: Facts, name: str, at: npt.NDArray[np.int64], says: str) -> Any:
-    words = pa.array([f"{says}：{_CODE_WORDS.get(reason, '')}（{reason}）" for reason in identity.REASONS], TEXT)
+    words = pa.array([f"{says}：{CODE_WORDS.get(reason, '')}（{reason}）" for reason in identity.REASONS], TEXT)
     return words.take(pa.array(facts.problem(name)[at] - CODE)).to_numpy(zero_copy_only=False)
