@@ -63,6 +63,24 @@ def test_a_good_contract(tmp_path: Path) -> None:
         ),
         (("bounds:", "bonds:"), r"bounds: Field required"),
         (("connector: files", "connector: ftp"), r"read"),
+        (('"0 2 * * *"', '"0 2 * * * *"'), "no cron expression that ever comes"),
+        (('"0 2 * * *"', '"0 0 30 2 *"'), "no cron expression that ever comes"),
+        (("max_age: 36h", "max_age: 0d"), "no time at all"),
+        (("rows: {min: 1}", "rows: {min: 5, max: 1}"), "min 5 is more than max 1"),
+        (("fields: {name:", "fields: {filing_no:"), r"bounds\.fields: filing_no is filled by no column"),
+        (
+            ("key: [uscc]", "constants: {filing_no: a}\nkey: [filing_no]"),
+            "the key is the same for every row: filing_no",
+        ),
+        (("key: [uscc]", "key: [uscc]\nconstants: {filed_on: soon}"), "constant filed_on: 'soon' is no date"),
+        (("key: [uscc]", "key: [uscc]\nconstants: {filing_no: [1]}"), r"constant filing_no: \[1\] is no string"),
+        (("key: [uscc]", "key: [uscc]\ncombine: {filing_no: '{年'}"), "filing_no: '{年': expected '}'"),
+        (("key: [uscc]", "key: [uscc]\ncombine: {filing_no: '{年!r}'}"), "between braces stands a heading"),
+        (("名称: name", "名称: {to: name, lookup_strict: true}"), "名称: lookup_strict without a lookup"),
+        (("名称: name", "名称: {to: name, unit: 万元}"), "名称 has a unit, but name is no money"),
+        (("名称: name", "名称: {to: filed_on, as: timestamp}"), "名称 as timestamp, but filed_on is read as date"),
+        (("{to: uscc, required: true}", "{to: uscc, as: text}"), "代码 as text, but uscc is read as uscc"),
+        (("名称: name", "名称: {to: name, lookup: {1: a}}"), "valid string"),
     ],
 )
 def test_faults_are_named(tmp_path: Path, change: tuple[str, str], said: str) -> None:
@@ -70,6 +88,15 @@ def test_faults_are_named(tmp_path: Path, change: tuple[str, str], said: str) ->
     with pytest.raises(ConfigError, match=r"(?s)" + said) as caught:
         contracts.load(path)
     assert str(path) in str(caught.value)
+
+
+def test_words_are_words_whatever_yaml_used_to_make_of_them(tmp_path: Path) -> None:
+    text = GOOD.replace(
+        "名称: name", "名称: {to: name, lookup: {no: 'no', on: yes, y: n, off: 甲}}\nnulls: [no, 'null', N/A]"
+    )
+    contract = contracts.load(_write(tmp_path, text))
+    assert contract.columns["名称"].lookup == {"no": "no", "on": "yes", "y": "n", "off": "甲"}
+    assert contract.nulls == ("no", "null", "N/A")
 
 
 def test_money_needs_a_unit(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal
@@ -17,12 +17,34 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from chengxin import yamlfile
-from chengxin.errors import ChengxinError, ConfigError
+from chengxin.errors import ChengxinError
 from chengxin.reads import DatabaseRead, FilesRead, HttpRead, Partitions, Read, Watermark, check_parts, part_of
 from chengxin.tables import FACTS, Table
 from chengxin.yamlfile import Duration, Strict
 
 FACT_TABLES = {table.name: table for table in FACTS}
+CODES = ("uscc", "agency_uscc", "handed_in_by")
+"""Fields that hold a credit code."""
+_READ_AS: dict[str, tuple[str, ...]] = {
+    "date": ("date",),
+    "timestamp": ("timestamp",),
+    "int": ("int",),
+    "long": ("int",),
+    "double": ("number", "int"),
+    "money": ("money",),
+    "boolean": ("boolean",),
+}
+"""Type of a field → how a column that fills it may be read; a text may be made of anything."""
+_CONSTANTS: dict[str, Any] = {
+    "string": str | int,
+    "date": str | date,
+    "timestamp": str | date,
+    "int": int,
+    "long": int,
+    "double": int | float,
+    "money": int | float,
+    "boolean": bool,
+}
 QUIET = timedelta(days=10)
 """How long a source of changes may have none, where its contract does not say."""
 
@@ -67,6 +89,12 @@ class RowBounds(Strict):
 
     min: int = Field(ge=0)
     max: int | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> RowBounds:
+        if self.max is not None and self.max < self.min:
+            raise ValueError(f"min {self.min} is more than max {self.max}")
+        return self
 
 
 class Shrink(Strict):
@@ -151,23 +179,50 @@ class Contract(Strict):
     @field_validator("schedule")
     @classmethod
     def _is_cron(cls, schedule: str) -> str:
-        from croniter import croniter
+        from croniter import CroniterError, croniter
 
-        if not croniter.is_valid(schedule):
-            raise ValueError(f"{schedule!r} is no cron expression: minute hour day month weekday")
-        return schedule
+        try:
+            # A sixth field would be seconds; 30 February never comes, and freshness asks when it does.
+            if len(schedule.split()) == 5 and croniter(schedule).get_next():
+                return schedule
+        except (CroniterError, ValueError):
+            pass
+        raise ValueError(f"{schedule!r} is no cron expression that ever comes: minute hour day month weekday")
+
+    @field_validator("max_age")
+    @classmethod
+    def _is_some_time(cls, max_age: timedelta) -> timedelta:
+        if max_age <= timedelta(0):
+            raise ValueError("no time at all: the source could never answer")
+        return max_age
+
+    @field_validator("combine")
+    @classmethod
+    def _is_made_of_headings(cls, combine: Mapping[str, str]) -> Mapping[str, str]:
+        for name, text in combine.items():
+            try:
+                parts = [(heading, form, turn) for _, heading, form, turn in Formatter().parse(text)]
+            except ValueError as error:
+                raise ValueError(f"{name}: {text!r}: {error}") from None
+            if any(heading == "" or form or turn for heading, form, turn in parts):
+                raise ValueError(f"{name}: {text!r}: between braces stands a heading, and nothing else")
+        return combine
 
     @model_validator(mode="after")
     def _fits_its_tables(self) -> Contract:
-        _check_fields(self.name, self.table, self.columns, {**self.constants, **self.combine}, self.key)
+        _check_fields(self.name, self.table, self.columns, self.constants, self.combine, self.key)
         for name, child in self.children.items():
             _check_fields(
                 f"{self.name}.{name}",
                 child.table,
                 child.columns,
-                {**child.constants, **child.inherit},
+                child.constants,
+                child.inherit,
                 child.key,
             )
+        filled = {column.to for column in self.columns.values()} | {*self.constants, *self.combine}
+        if unfilled := set(self.bounds.fields) - filled:
+            raise ValueError(f"bounds.fields: {', '.join(sorted(unfilled))} is filled by no column")
         if self.mode == "full" and self.bounds.shrink is None:
             raise ValueError(
                 "mode: full needs bounds.shrink, the share of known rows that may vanish at once, e.g. "
@@ -210,6 +265,16 @@ class Contract(Strict):
         return tuple(dict.fromkeys([self.table, *(child.table for child in self.children.values())]))
 
     @property
+    def dated(self) -> bool:
+        """Whether the source is asked for a day; else it answers with what holds when it is asked, whatever the day."""
+        match self.read:
+            case FilesRead():
+                return "{as_of}" in self.read.pattern
+            case HttpRead():
+                return any("{as_of}" in value for value in self.read.params.values())
+        return False
+
+    @property
     def silence(self) -> timedelta:
         """How long it may bring nothing new: `quiet`; without it none for a whole list, ten days for changes only.
 
@@ -238,13 +303,14 @@ def _check_fields(
     table_name: str,
     columns: Mapping[str, Column],
     constants: Mapping[str, Any],
+    made: Mapping[str, str],
     key: tuple[str, ...],
 ) -> None:
     table: Table | None = FACT_TABLES.get(table_name)
     if table is None:
         raise ValueError(f"{where}: no fact table {table_name!r}; one of {', '.join(FACT_TABLES)}")
     fields = {column.name: column for column in table.columns}
-    filled = [column.to for column in columns.values()] + list(constants)
+    filled = [*(column.to for column in columns.values()), *constants, *made]
     for name in (*filled, *key):
         if name not in fields:
             raise ValueError(f"{where}: {table_name} has no field {name!r}; it has {', '.join(fields)}")
@@ -254,9 +320,33 @@ def _check_fields(
     for name in key:
         if name not in filled:
             raise ValueError(f"{where}: key field {name!r} is filled by no column")
+    if not set(key) - set(constants):
+        raise ValueError(f"{where}: the key is the same for every row: {', '.join(key)}")
     for heading, column in columns.items():
-        if fields[column.to].type == "money" and column.unit is None:
+        kind = fields[column.to].type
+        if kind == "money" and column.unit is None:
             raise ValueError(f"{where}: {heading} is money: say unit: 元 or unit: 万元")
+        if kind != "money" and column.as_ != "money" and column.unit is not None:
+            raise ValueError(f"{where}: {heading} has a unit, but {column.to} is no money")
+        if column.lookup_strict and not column.lookup:
+            raise ValueError(f"{where}: {heading}: lookup_strict without a lookup")
+        # A date made of an instant would be a day of Greenwich, and a code read as text is not looked at.
+        fitting = ("uscc",) if column.to in CODES else _READ_AS.get(kind)
+        if column.as_ is not None and fitting is not None and column.as_ not in fitting:
+            raise ValueError(f"{where}: {heading} as {column.as_}, but {column.to} is read as {' or '.join(fitting)}")
+    for name, value in constants.items():
+        if not isinstance(value, _CONSTANTS.get(fields[name].type, object)) or _is_no_day(fields[name].type, value):
+            raise ValueError(f"{where}: constant {name}: {value!r} is no {fields[name].type}")
+
+
+def _is_no_day(kind: str, value: Any) -> bool:
+    if kind not in ("date", "timestamp") or not isinstance(value, str):
+        return False
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return True
+    return False
 
 
 def load(path: Path) -> Contract:
@@ -265,14 +355,7 @@ def load(path: Path) -> Contract:
     Raises:
         ConfigError: the file is no valid contract; the message names file, key and remedy.
     """
-    contract = yamlfile.load(path, Contract)
-    if contract.name != path.stem:
-        raise ConfigError(
-            f"the contract calls itself {contract.name!r}",
-            where=str(path),
-            remedy="file name and `name` must agree",
-        )
-    return contract
+    return yamlfile.load_named(path, Contract, "contract", "name")
 
 
 def load_all(folder: Path) -> tuple[dict[str, Contract], dict[str, ChengxinError]]:

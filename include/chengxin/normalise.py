@@ -18,15 +18,12 @@ import pyarrow.compute as pc
 
 from chengxin import identity, values
 from chengxin.arrays import NULL, TEXT, Bools, Ints, Problems, mask
-from chengxin.contracts import FACT_TABLES, Child, Column, Contract
+from chengxin.contracts import CODES, FACT_TABLES, Child, Column, Contract
 from chengxin.lake import arrow_type
 from chengxin.tables import Table
 
 META = ("raw_row", "raw_sha256", "_problem")
 """Columns of a record batch that are no source heading."""
-
-CODES = ("uscc", "agency_uscc", "handed_in_by")
-"""Fields that hold a credit code."""
 
 
 @dataclass(frozen=True)

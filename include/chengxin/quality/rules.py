@@ -11,9 +11,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from chengxin import tables, yamlfile
-from chengxin.contracts import FACT_TABLES
+from chengxin.contracts import CODES, FACT_TABLES
 from chengxin.errors import ConfigError
-from chengxin.normalise import CODES
 from chengxin.tables import Table
 from chengxin.values import CODE, GARBLED, NESTED, NORMALISED, PERSONAL_ID, TOO_LONG, UNKNOWN_WORD, UNREADABLE
 from chengxin.yamlfile import Strict
