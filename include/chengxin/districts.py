@@ -16,7 +16,6 @@ from pydantic import Field, model_validator
 
 from chengxin import yamlfile
 from chengxin.clock import BEIJING
-from chengxin.errors import ConfigError
 from chengxin.yamlfile import Strict
 
 OrgKind = Literal["党委机关", "行政机关", "司法机关", "事业单位_行政职能", "街道办", "开发区", "金融机构"]
@@ -247,11 +246,4 @@ def load(path: Path) -> District:
     Raises:
         ConfigError: the file is no valid district.
     """
-    district = yamlfile.load(path, District)
-    if district.code != path.stem:
-        raise ConfigError(
-            f"the district calls itself {district.code!r}",
-            where=str(path),
-            remedy="file name and `code` must agree",
-        )
-    return district
+    return yamlfile.load_named(path, District, "district", "code")

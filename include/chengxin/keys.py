@@ -27,7 +27,17 @@ def kept(file: Path) -> bytes:
     return bytes.fromhex(file.read_text("ascii"))
 
 
-def pads(key: bytes) -> tuple[bytes, bytes]:
-    """The inner and outer pad of HMAC-SHA-256 (RFC 2104), for engines that only know SHA-256."""
+def hmac_sql(key: bytes, text: str) -> str:
+    """SQL of DuckDB, which knows SHA-256 alone, for the HMAC-SHA-256 (RFC 2104) of a text, in hexadecimal digits.
+
+    Args:
+        key: the key. It stands in the SQL: put it into a macro, so that no query holds it.
+        text: SQL of the text.
+    """
     block = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\0")
-    return bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block)
+    inner, outer = (_blob(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
+    return f"sha256({outer} || unhex(sha256({inner} || encode({text}))))"
+
+
+def _blob(content: bytes) -> str:
+    return "'" + "".join(f"\\x{byte:02X}" for byte in content) + "'::BLOB"

@@ -65,11 +65,8 @@ class Pseudonyms:
 
     def teach(self, connection: Connection | Any) -> None:
         """Gives a connection of DuckDB the macro `pseudonym(text)`; null stays null."""
-        inner, outer = (_blob(pad) for pad in keys.pads(self.key))
-        sql = (
-            f"CREATE OR REPLACE TEMP MACRO {FUNCTION}(said) AS '{self.prefix}' || left(sha256({outer} || "
-            f"unhex(sha256({inner} || encode(sha256(said))))), {_DIGITS})"
-        )
+        stands = f"'{self.prefix}' || left({keys.hmac_sql(self.key, 'sha256(said)')}, {_DIGITS})"
+        sql = f"CREATE OR REPLACE TEMP MACRO {FUNCTION}(said) AS {stands}"
         getattr(connection, "con", connection).execute(sql)
 
 
@@ -111,7 +108,3 @@ def erased_rows(session: Session, names: Pseudonyms, *conditions: Any) -> Sequen
             remedy=f"bring {KEY_FILE} back from the last backup; it lies beside the lake",
         )
     return session.scalars(select(Erased).where(*conditions).order_by(Erased.table_name, Erased.key_sha256)).all()
-
-
-def _blob(content: bytes) -> str:
-    return "'" + "".join(f"\\x{byte:02X}" for byte in content) + "'::BLOB"

@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from chengxin.clock import Clock, system_clock
 from chengxin.connections import Connections, from_environment, renamed
@@ -45,6 +45,7 @@ Mode = Literal["production", "sandbox", "rehearsal"]
 MODES: tuple[Mode, ...] = ("production", "sandbox", "rehearsal")
 EngineName = Literal["duckdb", "spark"]
 ENGINES: tuple[EngineName, ...] = ("duckdb", "spark")
+Word = TypeVar("Word", bound=str)
 
 
 @dataclass(frozen=True)
@@ -97,20 +98,6 @@ class House:
         mine = told[_chosen(codes, district)]
         _refuse_shared(list(told.values()))
         _refuse_other_layout(mine)
-        mode = mine.get("CHENGXIN_MODE") or "rehearsal"
-        if mode not in MODES:
-            raise ConfigError(
-                f"unknown mode {mode!r}",
-                where="environment variable CHENGXIN_MODE",
-                remedy=f"one of {', '.join(MODES)}",
-            )
-        checks_on = mine.get("CHENGXIN_ENGINE") or "duckdb"
-        if checks_on not in ENGINES:
-            raise ConfigError(
-                f"unknown engine {checks_on!r}",
-                where="environment variable CHENGXIN_ENGINE",
-                remedy=f"one of {', '.join(ENGINES)}",
-            )
         threads = mine.get("CHENGXIN_THREADS")
         include = include_folder(environ)
         file = include / "districts" / f"{mine.code}.yml"
@@ -118,7 +105,7 @@ class House:
             root=root,
             var=mine.var,
             district=mine.code,
-            mode=mode,
+            mode=mine.one_of("CHENGXIN_MODE", MODES, "rehearsal"),
             connections=renamed(connections, lambda: _own(mine) | dict(_connections_of(file))),
             clock=clock,
             ledger_url=mine.get("CHENGXIN_LEDGER_URL"),
@@ -126,7 +113,7 @@ class House:
             catalog_url=mine.get("CHENGXIN_CATALOG_URL"),
             memory_limit=mine.get("CHENGXIN_MEMORY_LIMIT") or None,
             threads=int(threads) if threads else None,
-            checks_on=checks_on,
+            checks_on=mine.one_of("CHENGXIN_ENGINE", ENGINES, "duckdb"),
             spark_master=mine.get("CHENGXIN_SPARK_MASTER"),
             answers_url=mine.get("CHENGXIN_ANSWERS_URL"),
             include=include,
@@ -271,6 +258,22 @@ class _Told:
         """A variable's value for this district; empty where it has none."""
         value = self._environ.get(f"{name}_{self.code}") or self._environ.get(name) or ""
         return value.replace("{district}", self.code)
+
+    def one_of(self, name: str, known: tuple[Word, ...], default: Word) -> Word:
+        """A variable's value, which is one of a few words.
+
+        Raises:
+            ConfigError: it is another.
+        """
+        said = self.get(name) or default
+        for word in known:
+            if said == word:
+                return word
+        raise ConfigError(
+            f"unknown {name.removeprefix('CHENGXIN_').lower()} {said!r}",
+            where=f"environment variable {name}",
+            remedy=f"one of {', '.join(known)}",
+        )
 
     def _is_own(self, name: str) -> bool:
         return bool(self._environ.get(f"{name}_{self.code}")) or "{district}" in self._environ.get(name, "")

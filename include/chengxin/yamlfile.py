@@ -100,6 +100,27 @@ def load(path: Path, model: type[M], content: Any = None) -> M:
     return _modelled(path, model, content)
 
 
+def load_named(path: Path, model: type[M], what: str, key: str) -> M:
+    """The file as a model that says in one of its keys what it is called, and must be called as its file is.
+
+    Args:
+        path: the file.
+        model: what it must be.
+        what: what to call it in an error.
+        key: the key with its name.
+
+    Raises:
+        ConfigError: as `load`; or the two names differ.
+    """
+    found = load(path, model)
+    named = getattr(found, key)
+    if named != path.stem:
+        raise ConfigError(
+            f"the {what} calls itself {named!r}", where=str(path), remedy=f"file name and `{key}` must agree"
+        )
+    return found
+
+
 @lru_cache(maxsize=1024)
 def _loaded(path: Path, text: str, model: type[BaseModel]) -> BaseModel:
     # A stage reads the same few files for every department; parsing them takes far longer than reading. The models

@@ -126,11 +126,8 @@ class Fill:
         return Part(target, rows, column, f"SELECT DISTINCT {column} FROM {keys}")
 
     def _macros(self, key: bytes) -> None:
-        inner, outer = (_blob(pad) for pad in keys.pads(key))
-        self._sql(
-            "CREATE MACRO ref_of(kind, name) AS left(sha256("
-            f"{outer} || unhex(sha256({inner} || encode(kind || chr(31) || name)))), {ids.REF_DIGITS})"
-        )
+        named = keys.hmac_sql(key, "kind || chr(31) || name")
+        self._sql(f"CREATE MACRO ref_of(kind, name) AS left({named}, {ids.REF_DIGITS})")
         self._sql(f"CREATE MACRO number_of(ref) AS CAST('0x' || left(ref, {ids.NUMBER_DIGITS}) AS BIGINT)")
         self._sql("CREATE MACRO subject_of(code) AS number_of(ref_of('subject', code))")
         self._sql(
@@ -320,10 +317,6 @@ def _number(file: str) -> int | None:
 
 def _texts(values: Iterable[str]) -> str:
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
-
-
-def _blob(content: bytes) -> str:
-    return "'" + "".join(f"\\x{byte:02X}" for byte in content) + "'::BLOB"
 
 
 assert {*EVENTS} <= {table.name for table in (*FACTS, *CONCLUSIONS)}
