@@ -21,6 +21,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from chengxin import connectors, contracts, suppression
+from chengxin.clock import beijing_date
 from chengxin.connectors import earlier, feedback, files_feedback
 from chengxin.contracts import Contract
 from chengxin.errors import BoundError, ChengxinError, DriftError, HarvestError, SumError
@@ -97,7 +98,11 @@ def _fetch(house: House, contract: Contract, as_of: date, early: Early | None = 
 
 
 def open_harvest(session: Session, house: House, contract: Contract, as_of: date) -> Harvest:
-    """The harvest of a source and day that is to be fetched: the unfinished one, else a new one."""
+    """The harvest of a source and day that is to be fetched: the unfinished one, else a new one.
+
+    Raises:
+        HarvestError: in production, a day whose state the source cannot tell any more, or not yet.
+    """
     harvest = _unfinished(session, house, contract, as_of)
     if harvest is None:
         harvest = Harvest(
@@ -106,10 +111,31 @@ def open_harvest(session: Session, house: House, contract: Contract, as_of: date
             state="fetching",
             contract_sha256=contract.sha256,
             started_at=house.clock(),
+            detail=_asked(house, contract, as_of),
         )
         session.add(harvest)
         session.flush()
     return harvest
+
+
+def _asked(house: House, contract: Contract, as_of: date) -> dict[str, Any]:
+    """Notes that a source was asked on another day than it speaks for, where it answers with what holds when asked.
+
+    A run of the day before (a retry after midnight) is taken. What is older, or to come, would be told in the lake as
+    that day's state and is not: mails hold it the same way (`warn.modes`). Sandboxes and rehearsals play any day.
+    """
+    today = beijing_date(house.clock())
+    if contract.dated or as_of == today:
+        return {}
+    if house.mode == "production" and not timedelta(0) <= today - as_of <= timedelta(days=1):
+        raise HarvestError(
+            f"{contract.name} cannot be asked for {as_of}",
+            where=f"sources/{contract.name}.yml",
+            why=f"it answers with its state of today ({today}), which would be kept as that day's",
+            remedy="leave the day as it is: the newest earlier observation stands for it. Harvest today; for past "
+            "days, ask the publisher for files or parameters of a day (`{as_of}` in the contract)",
+        )
+    return {"asked_on": today.isoformat()}
 
 
 def fetched(session: Session, house: House, harvest_id: int, seconds: float | None = None) -> None:

@@ -116,6 +116,16 @@ def test_feedback_that_a_publisher_did_not_get_is_named(office: House, scene: Sc
     assert text.count("未能回写") == 1
 
 
+def test_what_was_asked_on_another_day_is_named_in_production(office: House, scene: Scene, catcher: Catcher) -> None:
+    scene.ready()
+    scene.harvested(DAY, only=("matters",), detail={"asked_on": "2026-06-16"})
+    warn.report(office, DAY)
+    warn.report(replace(office, mode="production"), DAY)
+    sandbox, production = (body(mail) for mail in catcher.mails())
+    assert "以2026-06-16的数据补采（来源只能提供当时的数据）：待办行政管理事项" in production
+    assert "补采" not in sandbox
+
+
 def test_rehearsal_plans_it_only(office: House, scene: Scene, catcher: Catcher) -> None:
     scene.ready()
     scene.advice(DAY, [{"matter_id": "M1"}])

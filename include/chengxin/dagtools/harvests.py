@@ -45,8 +45,9 @@ Clear the run, or trigger the DAG with `as_of`. A harvest that was cut off goes 
 itself; a finished one appends only what differs, so nothing is doubled.
 
 ## What not to clear
-Do not clear runs of past days to "refresh" them: the source answers with today's state. Never delete files under
-`raw/`: they are the evidence.
+Do not clear runs of past days to "refresh" them: a source that is not asked for a day answers with what holds when it
+is asked. In production such a run is refused for days before yesterday, and in every mode the ledger says when it was
+asked. Never delete files under `raw/`: they are the evidence.
 """
 
 BROKEN_DOC = """\

@@ -158,6 +158,8 @@ def _faults(
 ) -> list[str]:
     """What somebody has to look at."""
     faults = _of_sources(words, {source.name: source.title for source in today.sources}, harvests)
+    if mode == "production":
+        faults += _asked_later({source.name: source.title for source in today.sources}, harvests)
     if check and (wrong := check.counts.get("scope", {}).get("unexpected")):
         faults.append(f"每周全量核查与增量结果不一致：{wrong}行，已按全量更正；请将核查编号{check.id}报告维护方")
     old = [source for source in today.sources if source.state in ("stale", "missing")]
@@ -201,6 +203,15 @@ def _of_sources(words: Words, titles: Mapping[str, str], harvests: Mapping[str, 
             for said in _alarms(harvest.detail.get("alarms", {}))
         ]
     )
+
+
+def _asked_later(titles: Mapping[str, str], harvests: Mapping[str, Harvest]) -> list[str]:
+    """Sources that answered with what held on another day than they speak for."""
+    late: dict[str, list[str]] = {}
+    for name, harvest in harvests.items():
+        if harvest.state == "published" and (day := harvest.detail.get("asked_on")):
+            late.setdefault(day, []).append(titles[name])
+    return [f"以{day}的数据补采（来源只能提供当时的数据）：{_named(names)}" for day, names in late.items()]
 
 
 def _untold(words: Words, titles: Mapping[str, str], harvests: Mapping[str, Harvest]) -> list[str]:
