@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -91,7 +92,7 @@ def _page(
         message,
         None if envelope.total is None else _total(parts.get("total", _NOTHING), envelope.total, where),
         len(rows),
-        _word(parts.get("next", _NOTHING)),
+        _word(parts.get("next", _NOTHING), following, where),
         () if heading is None else _marks(parts["records"], heading),
         rows,
         charset,
@@ -127,11 +128,11 @@ def _one_by_one(body: bytes, envelope: Envelope, following: str | None, where: s
     top = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     parts = {part: raw for part, path in _paths(envelope, following).items() if (raw := _at(top, path)) is not None}
     if "code" not in parts:
-        raise _not_the_envelope(f"no {envelope.code!r}; there are {', '.join(top)}", where)
+        raise _not_the_envelope(f"no {envelope.code!r}; there are {_names(top)}", where)
     if _text(parts["code"]) not in envelope.ok:
         return parts, ()
     if "records" not in parts:
-        raise _not_the_envelope(f"no {envelope.records!r}; there are {', '.join(top)}", where)
+        raise _not_the_envelope(f"no {envelope.records!r}; there are {_names(top)}", where)
     try:
         return parts, msgspec.json.decode(parts["records"], type=list[msgspec.Raw] | None) or ()
     except msgspec.DecodeError:
@@ -210,10 +211,20 @@ def _marks(records: msgspec.Raw, heading: str) -> tuple[Any, ...]:
         return ()
 
 
-def _word(raw: msgspec.Raw) -> str | None:
-    """A word or URL; null, false and the empty text mean that there is none."""
+def _word(raw: msgspec.Raw, dotted: str | None, where: str) -> str | None:
+    """A word or URL; null, false, 0 and the empty text mean that there is none. Anything else is no end of the list."""
     value = msgspec.json.decode(raw)
-    return str(value) if isinstance(value, str | int) and value not in ("", False) else None
+    if value in (None, "", False):
+        return None
+    if isinstance(value, str | int) and value is not True:
+        return str(value)
+    raise _not_the_envelope(f"{dotted!r} is neither a word nor a URL", where)
+
+
+def _names(top: _Parts) -> str:
+    """The keys that are there; a key may be anything, also somebody's code."""
+    plain = [name for name in top if re.fullmatch(r"[A-Za-z_][\w.-]{0,30}", name, re.ASCII)]
+    return ", ".join(plain[:12]) + (f" and {len(top) - len(plain[:12]):,} more" if len(top) > len(plain[:12]) else "")
 
 
 def _text(raw: msgspec.Raw) -> str:
@@ -223,9 +234,10 @@ def _text(raw: msgspec.Raw) -> str:
 
 def _total(raw: msgspec.Raw, dotted: str, where: str) -> int:
     text = _text(raw)
-    if not (text.isascii() and text.isdigit() and len(text) < 16):
+    # Servers that know no whole numbers write 25.0.
+    if not re.fullmatch(r"\d{1,15}(\.0{1,6})?", text, re.ASCII):
         raise _not_the_envelope(f"{dotted!r} is no number", where)
-    return int(text)
+    return int(text.partition(".")[0])
 
 
 def check_utf8(answer: Answer, where: str) -> None:
@@ -243,10 +255,12 @@ def _no_json(answer: Answer, body: bytes, where: str, error: BaseException) -> S
         return _not_utf8(answer, where, *found)
     # A UnicodeDecodeError's own text repeats what it could not read.
     short = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)[:80]
+    # What begins like data may hold records: their names are nobody's to repeat.
+    words = "" if body.lstrip()[:1] in (b"{", b"[") else f" {answer.words()}"
     return SourceContentError(
         "the answer is no JSON object",
         where=where,
-        why=f"{answer.content_type}, {len(answer.body):,} bytes, {answer.words()} ({short})",
+        why=f"{answer.content_type}, {len(answer.body):,} bytes,{words} ({short})",
         remedy="a login or captcha page: agree on access with the publisher; half an answer: run it again",
     )
 

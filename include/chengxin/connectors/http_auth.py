@@ -100,6 +100,17 @@ def authentication(scheme: Scheme, connection: Connection) -> AuthBase:
     """
     if scheme == "none":
         return Nothing()
+    if scheme != "basic":
+        # Found by the HTTP library, it would be repeated in the error's text.
+        sent = connection.password if scheme == "bearer" else connection.login
+        what = "password (the token)" if scheme == "bearer" else "login"
+        if not (sent.isascii() and sent.isprintable() and sent == sent.strip()):
+            raise ConfigError(
+                f"connection {connection.conn_id!r} cannot serve auth {scheme!r}",
+                where=f"connection {connection.conn_id}",
+                why=f"its {what} holds a blank, a line break or another character that cannot stand in a header",
+                remedy="set it anew, without the line break that came along when it was copied",
+            )
     if scheme == "bearer":
         _need(scheme, connection, "password (the token)", connection.password)
         return Bearer(connection.password)

@@ -3,6 +3,7 @@
 | what comes | what it means | what is done |
 |---|---|---|
 | no connection, time-out, connection cut, 500, 502, 503, 504, 429 | may pass | tried again, later each time |
+| 201 to 299 | no page | `SourceContentError` |
 | 401, 403, 404, any other 4xx | the source says no | `SourceRefusedError` |
 | 521 | a browser challenge: the page is not for programs | `ChallengeError`; not tried again for a while |
 | a redirect to the same origin | moved | followed, signed anew |
@@ -10,28 +11,34 @@
 
 `Retry-After` is obeyed. No secret and no cookie gets into an error or a log: of what the source says, only the first
 visible words are repeated, and every run of fifteen letters or digits in them (tokens, signatures, codes of persons)
-is left out.
+is left out, and our own secret whatever its length.
 """
 
 from __future__ import annotations
 
 import html
-import ipaddress
 import logging
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from random import SystemRandom
-from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 from requests.auth import AuthBase
 from requests.structures import CaseInsensitiveDict
 
 from chengxin.connections import Connection
-from chengxin.errors import ChallengeError, ConfigError, SourceContentError, SourceRefusedError, SourceUnreachableError
+from chengxin.connectors.http_links import PORTS, base_url, is_loopback, joined, origin
+from chengxin.errors import (
+    ChallengeError,
+    ChengxinError,
+    SourceContentError,
+    SourceRefusedError,
+    SourceUnreachableError,
+)
 from chengxin.readers.decode import readable
 
 logger = logging.getLogger(__name__)
@@ -40,6 +47,8 @@ MAX_BODY = 256 << 20
 """No page of records is larger (bytes, unpacked)."""
 MAX_WAIT = 300.0
 """Seconds that `Retry-After` may ask for; more, and the next run is the better try."""
+SLOWEST = 60.0
+"""Seconds that an answer may take from the first byte to the last, at least; else ten times the contract's time-out."""
 MAX_REDIRECTS = 3
 MAY_PASS = frozenset({408, 425, 429, *range(500, 600)} - {521})
 """Statuses that another try may change: 521 is a browser challenge, which stays while one asks."""
@@ -48,8 +57,10 @@ _PASSING = (
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ContentDecodingError,
+    requests.exceptions.InvalidHeader,
+    # Of a body: requests gives them other names only where it reads the body itself.
+    urllib3.exceptions.HTTPError,
 )
-_PORTS = {"http": 80, "https": 443}
 _jitter = SystemRandom()
 
 
@@ -60,15 +71,18 @@ class Answer:
     status: int
     headers: CaseInsensitiveDict[str]
     body: bytes
+    secret: str = field(default="", repr=False)
+    """What we asked with: never to be repeated, however short."""
 
     @property
     def content_type(self) -> str:
         """Media type without parameters, e.g. `text/html`."""
-        return self.headers.get("Content-Type", "").split(";")[0].strip().lower() or "no content type"
+        found = re.match(r"[\w.+-]{1,40}/[\w.+-]{1,60}", self.headers.get("Content-Type", "").strip(), re.ASCII)
+        return found[0].lower() if found else "no content type"
 
-    def words(self) -> str:
-        """Its first visible words, without anything that may be a secret or name a person."""
-        return visible_words(self.body)
+    def words(self, text: str | None = None, limit: int = 120) -> str:
+        """Its first visible words, or those of a text in it; without what may be a secret or name a person."""
+        return visible_words(self.body if text is None else text.encode("utf-8", "replace"), limit, self.secret)
 
 
 class BusyError(Exception):
@@ -114,13 +128,14 @@ class Client:
             tries,
             sleep,
         )
+        self._secret = connection.password
         self.base = base_url(connection)
         self._apart, self._next_at = (1 / rate if rate else 0.0), 0.0
         self._session = _Session()
         self._session.verify = connection.extra.get("verify", True)
         self._session.headers.update({"Accept": "application/json", "User-Agent": "chengxin"})
         # A proxy of the environment must not see what goes to this machine itself.
-        self._session.trust_env = not _is_loopback(urlsplit(self.base).hostname or "")
+        self._session.trust_env = not is_loopback(self.base)
 
     def close(self) -> None:
         """Gives the sockets back."""
@@ -154,7 +169,7 @@ class Client:
                 reason, wait = f"HTTP {answer.status}", retry_after(answer)
             except BusyError as busy:
                 reason = str(busy)
-            except requests.exceptions.SSLError:
+            except (requests.exceptions.SSLError, urllib3.exceptions.SSLError):
                 raise SourceUnreachableError(
                     "no trusted TLS connection",
                     where=where,
@@ -187,8 +202,8 @@ class Client:
         Raises:
             SourceRefusedError: it leads to another host, port or scheme.
         """
-        target = _joined(path if "://" in path else f"{self.base}{path}", link)
-        if _origin(target) != _origin(self.base):
+        target = joined(path if "://" in path else f"{self.base}{path}", link)
+        if origin(target) != origin(self.base):
             raise self._elsewhere(self.base, target, where, "its next page lies at")
         return target
 
@@ -205,8 +220,8 @@ class Client:
                     why=f"HTTP {answer.status} without a Location",
                     remedy="ask its operator",
                 )
-            target = _joined(url, location)
-            if _origin(target) != _origin(url):
+            target = joined(url, location)
+            if origin(target) != origin(url):
                 raise self._elsewhere(url, target, where, f"HTTP {answer.status} to")
             # The target brings its own query.
             url, params = target, {}
@@ -214,8 +229,8 @@ class Client:
 
     def _elsewhere(self, url: str, target: str, where: str, how: str) -> SourceRefusedError:
         """The source leads to another origin, which is not ours to follow: a signature is for one alone."""
-        scheme, host, _ = _origin(url)
-        its_scheme, its_host, its_port = _origin(target)
+        scheme, host, _ = origin(url)
+        its_scheme, its_host, its_port = origin(target)
         what = "the source sends us to another host"
         remedy = "ask its operator; if it has moved, change host, port or schema of the connection"
         if its_host == host and its_scheme == scheme:
@@ -226,29 +241,45 @@ class Client:
         elif its_host == host and its_scheme == "http":
             what = "the source sends us from https to plain http"
             remedy = "ask its operator: what goes over http can be read and changed on its way; do not follow it"
-        where_to = f"{its_scheme}://{its_host}" + ("" if its_port == _PORTS.get(its_scheme) else f":{its_port}")
+        where_to = f"{its_scheme}://{its_host}" + ("" if its_port == PORTS.get(its_scheme) else f":{its_port}")
         where_to = where_to if its_host else "what is no URL"
         return SourceRefusedError(what, where=where, why=f"{how} {where_to}", remedy=remedy)
 
     def _send(self, url: str, params: Mapping[str, str]) -> Answer:
         self._keep_apart()
-        deadline = time.monotonic() + max(60.0, 10 * self._timeout)
+        where = f"GET {url.partition('?')[0]} (connection {self._conn_id})"
+        try:
+            return self._answer(url, params, where)
+        except _PASSING:
+            raise
+        # Never its text: it may repeat a header, or a proxy's password.
+        except (requests.RequestException, ValueError) as error:
+            raise SourceUnreachableError(
+                "the request cannot be made",
+                where=where,
+                why=type(error).__name__,
+                remedy="check host, port and extra of the connection, and the proxy of the environment",
+            ) from None
+
+    def _answer(self, url: str, params: Mapping[str, str], where: str) -> Answer:
+        deadline = time.monotonic() + max(SLOWEST, 10 * self._timeout)
         with self._session.get(
             url, params=params, auth=self._auth, timeout=self._timeout, stream=True, allow_redirects=False
         ) as response:
             body = bytearray()
-            for chunk in response.iter_content(1 << 20):
+            # Each as soon as it is there: to wait for a whole MiB is to wait for ever, where it comes byte by byte.
+            while chunk := response.raw.read1(1 << 20, decode_content=True):
                 body += chunk
                 if len(body) > MAX_BODY:
                     raise SourceContentError(
                         f"a page of more than {MAX_BODY >> 20} MiB",
-                        where=f"GET {url.split('?')[0]} (connection {self._conn_id})",
+                        where=where,
                         remedy="ask for smaller pages (`page_size` of the contract)",
                     )
                 # The time-out watches only the gaps between bytes: a trickle would keep us for ever.
                 if time.monotonic() > deadline:
                     raise requests.Timeout("a trickle")
-            return Answer(response.status_code, response.headers, bytes(body))
+            return Answer(response.status_code, response.headers, bytes(body), self._secret)
 
     def _keep_apart(self) -> None:
         """Waits until the rate allows the next request."""
@@ -259,7 +290,7 @@ class Client:
             self._sleep(wait)
         self._next_at = time.monotonic() + self._apart
 
-    def _refusal(self, answer: Answer, where: str) -> SourceRefusedError | ChallengeError:
+    def _refusal(self, answer: Answer, where: str) -> ChengxinError:
         why = f"HTTP {answer.status}: {answer.words()}"
         if answer.status == 521:
             return ChallengeError(
@@ -268,6 +299,13 @@ class Client:
                 why=f"HTTP 521, {answer.content_type}: {answer.words()}",
                 remedy="it may be lifted: the next run goes on from the last page. If it stays, the page is not for "
                 "programs: agree on an interface with the publisher, and do not get round it",
+            )
+        if 200 < answer.status < 300:
+            return SourceContentError(
+                "an answer without a page",
+                where=where,
+                why=why,
+                remedy="the next run asks again; ask the source's operator what this status means here",
             )
         if answer.status in (401, 403):
             return refused(self._conn_id, where, why, answer)
@@ -296,37 +334,19 @@ def backoff(attempt: int) -> float:
 def retry_after(answer: Answer) -> float:
     """Seconds that `Retry-After` asks for, in either of its notations; 0 without one."""
     value = answer.headers.get("Retry-After", "").strip()
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - (_sent_at(answer) or time.time()))
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, TypeError, IndexError):
         return 0.0
 
 
-def base_url(connection: Connection) -> str:
-    """`scheme://host[:port][/path]`, as Airflow's HTTP connections are read; never with login or password.
-
-    Raises:
-        ConfigError: no host.
-    """
-    whole = connection.host if "://" in connection.host else f"{_scheme(connection)}://{connection.host}"
-    parts = urlsplit(whole)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(
-            f"connection {connection.conn_id!r} gives no URL",
-            where=f"connection {connection.conn_id}",
-            why="it needs a host, and http or https as schema",
-            remedy="set host (and port, schema), e.g. host=share.example.cn, schema=https",
-        )
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = parts.port or connection.port
-    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
-
-
-def visible_words(body: bytes, limit: int = 120) -> str:
-    """The first words that a person would see of a page, safe to repeat."""
+def visible_words(body: bytes, limit: int = 120, secret: str = "") -> str:
+    """The first words that a person would see of a page, safe to repeat: without the secret, whatever its length."""
     text = readable(body[:65536])
+    if secret:
+        text = text.replace(secret, "…")
     text = re.sub(r"(?is)<(script|style)\b.*?(</\1\s*>|\Z)", " ", text)
     text = html.unescape(re.sub(r"<[^>]*>", " ", text))
     text = "".join(character if character.isprintable() else " " for character in text)
@@ -334,35 +354,10 @@ def visible_words(body: bytes, limit: int = 120) -> str:
     return f"“{text[:limit]}{'…' if len(text) > limit else ''}”" if text else "nothing to read"
 
 
-def _scheme(connection: Connection) -> str:
-    return connection.schema or ("https" if connection.conn_type == "https" else "http")
-
-
-def _joined(url: str, link: str) -> str:
-    """Where a link leads, without anybody's password; empty: it is none."""
-    try:
-        parts = urlsplit(urljoin(url, link))
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl() if parts.port != 0 else ""
-    except ValueError:
-        return ""
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _sent_at(answer: Answer) -> float | None:
     try:
         return parsedate_to_datetime(answer.headers["Date"]).timestamp()
-    except (KeyError, ValueError, OverflowError):
+    except (KeyError, ValueError, OverflowError, TypeError, IndexError):
         return None
 
 
@@ -376,9 +371,9 @@ def _reason(error: BaseException) -> str:
     """The root of a failed request in words; never its text, which may repeat a proxy's password."""
     if isinstance(error, requests.ConnectTimeout):
         return "no connection in time"
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         return "no answer in time"
-    if isinstance(error, requests.exceptions.ContentDecodingError):
+    if isinstance(error, requests.exceptions.ContentDecodingError | urllib3.exceptions.DecodeError):
         return "an answer that cannot be unpacked"
     seen: list[BaseException] = []
     pending: list[BaseException] = [error]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from datetime import date
 
 from chengxin.connectors import watermark
 from chengxin.connectors.envelope import Page, check_utf8, read_page
-from chengxin.connectors.http_client import Answer, BadRequestError, BusyError, Client, refused, visible_words
+from chengxin.connectors.http_client import Answer, BadRequestError, BusyError, Client, refused
 from chengxin.connectors.intake import Cursor, Intake
 from chengxin.contracts import Contract
 from chengxin.errors import MismatchError
@@ -136,7 +137,8 @@ def judge(read: HttpRead, answer: Answer, where: str) -> Page:
     page = read_page(answer, envelope, where, read.paging, heading, read.encoding)
     if page.code in envelope.ok:
         return page
-    why = f"{envelope.code} {page.code}: {visible_words(page.message.encode())}"
+    code = page.code if re.fullmatch(r"[\w.-]{1,14}", page.code, re.ASCII) else answer.words(page.code, 40)
+    why = f"{envelope.code} {code}: {answer.words(page.message)}"
     if page.code == "429" or (len(page.code) == 3 and page.code.startswith("5")):
         raise BusyError(why)
     if page.code in ("401", "403"):

@@ -21,6 +21,10 @@ MET = 256
 """Words of which the cursor keeps a hash: it is written anew with every page."""
 
 
+LONGEST = 4096
+"""Characters of a word or URL: no server takes more in a request."""
+
+
 class WordWalk(Walk):
     """A walk from word to word."""
 
@@ -75,6 +79,12 @@ class WordWalk(Walk):
         word = page.next if paging.next is not None else _next_link(answer)
         if word is None or not page.records:
             return None
+        if len(word) > LONGEST:
+            raise MismatchError(
+                f"a word or URL of {len(word):,} characters",
+                where=where,
+                remedy="check `paging.next` of the contract: where the answer holds the word to ask on with",
+            )
         following = self._client.same_origin(word, path, where) if paging.style == "link" else word
         if _hashed(following) in self._met:
             raise MismatchError(
