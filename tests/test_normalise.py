@@ -198,6 +198,14 @@ def test_a_list_or_an_object_is_no_text() -> None:
     assert values.texts(text("[" * 5000))[1].tolist() == [values.TOO_LONG]
 
 
+def test_a_zone_of_whole_hours() -> None:
+    noon = datetime(2026, 6, 30, 4, tzinfo=UTC)
+    words = ("2026-06-30 12:00:00+08", "2026-06-30T12:00+08", "2026-06-30 12:00:00.5 +08", "2026-06-29 22:00:00-06")
+    assert [at and at.replace(microsecond=0) for at, _ in read(values.timestamps, *words)] == [noon] * 4
+    bad = ("2026-06-30+08", "2026-06-30-08", "2026-06-30 12:00:00+08+0800")
+    assert read(values.timestamps, *bad) == [(None, values.UNREADABLE)] * 3
+
+
 def test_clean_trims_and_knows_null_words() -> None:
     cleaned = values.clean(pa.array(["\u3000a\x00b\n ", "暂无", "\\N", "", None, "c"], pa.string()), ["暂无", "\\N"])
     assert cleaned.to_pylist() == ["a b", None, None, None, None, "c"]

@@ -210,6 +210,8 @@ def name_key_arrow(names: pa.Array) -> pa.Array:
 
 def _folded_names(names: pa.Array) -> pa.Array:
     folded = _fold(names)
+    # Signs that nobody sees, as those that turn the direction of writing: a name with one is still that name.
+    folded = pc.replace_substring_regex(folded, r"\p{Cf}+", "")
     folded = pc.replace_substring_regex(folded, r"[〔【\[{〈《]", "(")
     folded = pc.replace_substring_regex(folded, r"[〕】\]}〉》]", ")")
     return pc.if_else(pc.equal(folded, ""), pa.scalar(None, pa.large_string()), folded)

@@ -20,9 +20,12 @@ _BEIJING_US = 8 * 3600 * 1_000_000
 _NO_ZONE = -100_000
 _STAMP = (
     r"^(?P<y>\d{4})[-/.年](?P<m>\d{1,2})[-/.月](?P<d>\d{1,2})日?"
-    r"(?:[T\s]*(?P<h>\d{1,2})[:时](?P<mi>\d{1,2})(?:[:分](?P<s>\d{1,2})(?:[.,](?P<f>\d{1,9}))?秒?|分)?)?"
+    r"(?:[T\s]*(?P<h>\d{1,2})[:时](?P<mi>\d{1,2})(?:[:分](?P<s>\d{1,2})(?:[.,](?P<f>\d{1,9}))?秒?|分)?"
+    # PostgreSQL writes a zone of whole hours with two digits; without a time they would be a day.
+    r"(?:\s*(?P<hours>[+-]\d{2})$)?)?"
     r"\s*(?P<z>[Zz]|[+-]\d{2}:?\d{2})?$"
 )
+_NOUGHTS = pa.scalar("00", TEXT), pa.scalar("", TEXT)
 _COMPACT = r"^(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})(?P<h>\d{2})(?P<mi>\d{2})(?P<s>\d{2})$"
 _SERIAL = r"^(?P<days>\d{5})(?:\.(?P<part>\d+))?$"
 _EPOCH = r"^\d{10}(\d{3})?$"
@@ -98,7 +101,9 @@ def _slow(rows: Ints, text: pa.Array, local: Ints, zone: Ints, found: Bools, sen
             fraction = pc.utf8_slice_codeunits(pc.utf8_rpad(pc.struct_field(taken, "f"), 6, "0"), 0, 6)
             fields["us"] = _number(fraction)
         if "z" in names:
-            zone[rows[fits]] = _zone(pc.struct_field(taken, "z"))
+            whole = pc.struct_field(taken, "hours")
+            whole = pc.if_else(pc.equal(whole, ""), whole, pc.binary_join_element_wise(whole, *_NOUGHTS))
+            zone[rows[fits]] = _zone(pc.if_else(pc.equal(whole, ""), pc.struct_field(taken, "z"), whole))
         _set_civil(rows[fits], fields, local, found, sentinel)
     serial = pc.extract_regex(text, _SERIAL)
     fits = np.flatnonzero(mask(serial.is_valid()))

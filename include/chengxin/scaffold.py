@@ -87,7 +87,7 @@ columns: # heading of the source: field of {table}
 {columns}
 ignore: [] # headings of no use to us
 key: [{key}] # what makes a row one and the same from day to day
-nulls: ["\\\\N", 暂无] # words that mean nothing, besides the empty text
+nulls: ["\\\\N", 暂无, 无, "/", —, "-", "null", "NULL", "None", N/A] # words that mean nothing, besides the empty text
 bounds:
   rows: {{min: 1}} # fewer usable records stop the harvest; see `chengxin bounds {name}` after some weeks
   shrink: {{max: 0.2}} # a larger share that vanishes at once stops it

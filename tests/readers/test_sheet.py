@@ -10,6 +10,7 @@ from typing import Any
 
 import openpyxl
 import pytest
+from openpyxl.utils.datetime import MAC_EPOCH
 
 from chengxin.errors import DriftError, SourceContentError
 from chengxin.readers import sheet
@@ -82,6 +83,13 @@ def test_a_code_that_excel_mangled_stays_recognisable(house: House) -> None:
     cell = b't="inlineStr"><is><t>x</t></is>'
     data = rewritten(data, SHEET, lambda xml: xml.replace(cell, b"><v>9.1370112123456794E+17</v>"))
     assert rows(house, file("xlsx"), data) == [{"统一代码": "9.13701121234568E+17"}]
+
+
+def test_a_workbook_that_counts_from_1904_is_refused(house: House) -> None:
+    """A date cell could be told, a bare number of days could not: it would be another day."""
+    data = book([["code", "day"], ["1", 44197]], lambda one: setattr(one.parent, "epoch", MAC_EPOCH))
+    with pytest.raises(SourceContentError, match="counts days from 1904"):
+        rows(house, file("xlsx"), data)
 
 
 def test_the_sheet_by_name_and_by_place(house: House) -> None:

@@ -21,6 +21,7 @@ import openpyxl
 import pyarrow as pa
 from defusedxml.common import DefusedXmlException
 from openpyxl.utils.cell import range_boundaries
+from openpyxl.utils.datetime import WINDOWS_EPOCH
 from openpyxl.utils.exceptions import InvalidFileException
 
 from chengxin.errors import SourceContentError
@@ -91,6 +92,13 @@ def _batches(
     file: IO[bytes], sha256: str, read: FilesRead, where: str, scans: Mapping[str, _Scan]
 ) -> Iterator[pa.RecordBatch]:
     sheet = _sheet(file, read, where)
+    if sheet.parent.epoch != WINDOWS_EPOCH:
+        raise SourceContentError(
+            "a workbook that counts days from 1904",
+            where=where,
+            why="a day that stands in it as a bare number would be read as one four years before",
+            remedy="ask the sender to save it with the 1900 date system",
+        )
     merged, formulas = scans[sheet._worksheet_path.lstrip("/")]
     rows = sheet.iter_rows(max_row=LAST_ROW, values_only=True)
     head = list(islice(rows, read.header_row))
