@@ -59,6 +59,7 @@ def test_every_kind_of_dirty_row_ends_in_one_count(source: Source) -> None:
     assert outcome["rejected"] == len(DIRTY)
     assert detail["rejected"] == {rule: sum(r == rule for _, r in DIRTY.values()) for _, rule in DIRTY.values()}
     assert detail["ignored"] == {"exclude:why=自然人": 1, "duplicate": 1, "superseded": 1}
+    assert detail["alarms"] == {"personal_ids": 2, "superseded": 1}
     assert outcome["published"] == 22
     assert detail["personal_ids"] == 2
     assert detail["warnings"] == {"code.normal_form": 1, "list_entry.code_given": 1, "list_entry.listed_given": 1}

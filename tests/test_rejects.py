@@ -158,7 +158,8 @@ def test_words_that_no_lookup_has_and_new_columns_are_alarms(source: Source) -> 
 
 
 ALARMS = {
-    "empty": True, "over": [1200, 1000], "personal_ids": 3, "jumps": {"total_assets": 2}, "waiting": [2, 1],
+    "empty": True, "over": [1200, 1000], "personal_ids": 3, "jumps": {"total_assets": 2}, "superseded": 3,
+    "waiting": [2, 1],
     "words": {"why": [7, ["弄虚作假", "其他"]], "who": [40, []]}, "drift": {"new": ["brand_new"]},
 }  # fmt: skip
 
@@ -169,6 +170,7 @@ def test_alarms_are_said_in_the_operators_report_and_in_the_summary() -> None:
     said = _alarms(ALARMS)
     assert said[1] == "今日1,200条记录，超过合同上限1,000条"
     assert said[4:] == [
+        "3条记录与后到的记录主键相同而内容不同，只采用了最后一条，请核对合同的key",
         "1条拒收记录的主键和名称均无法辨认，2条今日未见的原有记录因此暂不按移出处理，请来源单位更正",
         "栏目why有7条的词不在对照表中，已原样保留：弄虚作假、其他",
         "栏目who有40条的词不在对照表中，已原样保留，种类过多，可能错列",

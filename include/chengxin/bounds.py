@@ -164,6 +164,7 @@ def alarms(
     Returns:
         `empty`: a full source gave no record at all. `over`: more records than `bounds.rows.max`, as `[records, max]`.
         `personal_ids`: citizens' numbers met and withheld. `jumps`: money columns that jumped ten-thousandfold.
+        `superseded`: records that differ from another one of their key, which came later and counts.
         `waiting`: keys that are missing and were not removed, since rejected rows without key and name may be theirs,
         as `[keys, rows]`. `words`: heading → rows with a word that its lookup does not have, and those words (none
         where they are too many to be words). `unread`: files that wait. `drift`: new, missing or retyped → headings,
@@ -176,6 +177,7 @@ def alarms(
         "over": [tally.harvested, most] if most is not None and tally.harvested > most else None,
         "personal_ids": tally.personal_ids,
         "jumps": dict(jumps),
+        "superseded": tally.ignored["superseded"],
         "waiting": [waiting, sum(tally.nameless.values())] if waiting else None,
         "unread": unread,
         "words": {
@@ -201,6 +203,8 @@ def told(alarms: Mapping[str, Any]) -> list[str]:
     said += [
         f"{column}: {count:,} amounts jumped ten-thousandfold" for column, count in alarms.get("jumps", {}).items()
     ]
+    if "superseded" in alarms:
+        said.append(f"{alarms['superseded']:,} records left aside: a later one has the same key and says otherwise")
     if "waiting" in alarms:
         said.append("{:,} missing rows not removed: {:,} rejected rows without key and name".format(*alarms["waiting"]))
     if "unread" in alarms:

@@ -274,6 +274,8 @@ def _alarms(alarms: Mapping[str, Any]) -> list[str]:
     if "jumps" in alarms:
         columns = "、".join(f"{column} {count:,}条" for column, count in alarms["jumps"].items())
         said.append(f"金额与上年年报相差约一万倍，可能元与万元混用：{columns}")
+    if "superseded" in alarms:
+        said.append(f"{alarms['superseded']:,}条记录与后到的记录主键相同而内容不同，只采用了最后一条，请核对合同的key")
     if "waiting" in alarms:
         said.append(
             "{0[1]:,}条拒收记录的主键和名称均无法辨认，{0[0]:,}条今日未见的原有记录因此暂不按移出处理，请来源单位更正".format(
