@@ -151,6 +151,9 @@ class FilesRead(Strict):
     must not be older than the file, or hold the file's checksum."""
     checksum: str | None = Field(default=None, pattern=r"\.(md5|sha256)$")
     """The file beside it that holds its checksum, e.g. `"{name}.sha256"`: a file that differs waits."""
+    settle: float | None = Field(default=None, ge=0, le=600)
+    """Seconds between two looks at a file, in which it must not change; None: 0.2. For senders who give neither marker
+    nor checksum over a link that may stall."""
     feedback: bool = False
     """Write `<name>.feedback.csv` beside each file: which rows were rejected, and why."""
     format: Literal["csv", "xlsx", "xml", "json", "pdf"]

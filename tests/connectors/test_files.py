@@ -18,6 +18,7 @@ from chengxin import archive, connectors
 from chengxin.connections import Connection
 from chengxin.connectors import files
 from chengxin.connectors.intake import Intake
+from chengxin.connectors.places import opened
 from chengxin.errors import ConfigError, SourceContentError, SourceRefusedError, SourceUnreachableError
 from chengxin.ledger.models import Harvest
 from chengxin.reads import FilesRead
@@ -345,3 +346,92 @@ def test_a_whole_list_comes_in_no_fewer_files_than_last_time(house: House, folde
 def test_settings_that_do_not_go_together_are_refused(more: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         contract({"connector": "files", "connection": "x", "pattern": "{as_of}.csv", "format": "csv", **more})
+
+
+# What a hostile or careless sender lays there ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["folder", "marker"])
+def test_a_link_out_of_the_folder_is_not_followed(house: House, folder: Path, tmp_path: Path, way: str) -> None:
+    secret = tmp_path / "geheim"
+    secret.mkdir()
+    (secret / "a.csv").write_text("password")
+    if way == "folder":
+        (folder / "20260615").symlink_to(secret)
+    else:
+        (folder / "20260615").mkdir()
+        (folder / "20260615/a.csv").write_text("1")
+        (folder / "20260615/a.csv.ok").symlink_to(secret / "a.csv")
+    harvest_id = new_harvest(house)
+    with pytest.raises(SourceRefusedError, match="a link leads out of the folder"):
+        run(house, folder, "{as_of}*/*.csv", harvest_id, marker="{name}.ok")
+    assert raw_objects(house, harvest_id) == []
+
+
+def test_a_link_is_no_file_and_the_folder_may_be_one(house: House, folder: Path, tmp_path: Path) -> None:
+    (folder / "名单 20260615-2.csv").symlink_to("/etc/hostname")
+    (folder / "名单 20260615-1.csv").write_text("1")
+    # Its operator has laid that one.
+    (tmp_path / "link").symlink_to(folder)
+    assert content(house, run(house, tmp_path / "link")) == [("名单 20260615-1.csv", b"1")]
+
+
+def test_what_we_write_goes_to_no_link(folder: Path, tmp_path: Path) -> None:
+    ours, name = tmp_path / "airflow.cfg", "名单.csv.feedback.csv"
+    ours.write_text("ours")
+    with opened(Connection("drop", "fs", extra={"path": str(folder)})) as place:
+        for end in (".part", ""):
+            (folder / f"{name}{end}").symlink_to(ours)
+            place.write(name, b"1")
+            assert (folder / name).read_bytes() == b"1"
+            assert not (folder / name).is_symlink()
+            assert ours.read_text() == "ours"
+            (folder / name).unlink()
+        (folder / "hinaus").symlink_to(tmp_path)
+        with pytest.raises(SourceRefusedError, match="leads out"):
+            place.write("hinaus/airflow.cfg", b"1")
+    assert ours.read_text() == "ours"
+
+
+def test_a_name_as_long_as_can_be_is_read(house: House, folder: Path) -> None:
+    # 255 bytes: no partner of it can have a name.
+    name = "名单20260615" + "长" * 77 + ".csv"
+    name = name + "x" * (255 - len(name.encode()))
+    (folder / name).write_text("1")
+    assert content(house, run(house, folder, "名单{as_of}*", format="csv")) == [(name, b"1")]
+    with pytest.raises(SourceUnreachableError, match=r"\.ok has not come"):
+        run(house, folder, "名单{as_of}*", marker="{name}.ok")
+
+
+def test_a_line_break_in_a_name_forges_no_line(house: House, folder: Path) -> None:
+    (folder / "名单 20260615\n  to do: nothing.csv").touch()
+    with pytest.raises(SourceUnreachableError, match="empty") as caught:
+        run(house, folder)
+    assert "名单 20260615\ufffd  to do: nothing.csv" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 4
+
+
+def test_a_name_that_is_no_text_is_told(house: House, folder: Path) -> None:
+    (folder / os.fsdecode("名单 20260615.csv".encode("gb18030"))).write_text("1")
+    with pytest.raises(SourceContentError, match="a file's name is not in UTF-8"):
+        run(house, folder, "*20260615.csv")
+    # One that is no affair of ours does no harm.
+    (folder / "名单 20260615.csv").write_text("1")
+    assert len(content(house, run(house, folder))) == 1
+
+
+def test_a_pipe_is_no_file(house: House, folder: Path) -> None:
+    os.mkfifo(folder / "名单 20260615.csv")
+    with pytest.raises(SourceUnreachableError, match="has not come"):
+        run(house, folder)
+
+
+def test_the_pause_between_two_looks_is_the_contracts(house: House, folder: Path) -> None:
+    (folder / "名单 20260615.csv").write_text("1")
+    paused: list[float] = []
+    for more in ({}, {"settle": 30}):
+        one = contract({"connector": "files", "connection": "x", "pattern": "*{as_of}.csv", "format": "csv", **more})
+        assert isinstance(one.read, FilesRead)
+        there = over(house, Connection("x", "fs", extra={"path": str(folder)}))
+        files.fetch(there, one, one.read, AS_OF, Intake(there, one.name, new_harvest(there)), sleep=paused.append)
+    assert paused == [files.SETTLE, 30]

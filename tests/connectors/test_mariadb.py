@@ -141,7 +141,7 @@ def test_rows_in_order_with_values_of_every_type(house: House, table: Engine) ->
         "day": "2025-03-04",
         "gxsj": "2026-06-14T10:01:00.250000",
         "flag": 1,
-        "bytes": "AP8=",
+        "bytes": {"base64": "AP8="},
         "gone": None,
     }
 
@@ -184,6 +184,24 @@ def test_what_changed_since_the_watermark(house: House, table: Engine) -> None:
     second = run(house, reader(table), as_of=AS_OF + timedelta(1), watermark=how)
     assert [row["xh"] for row in rows(house, second)] == [1, 2, 3, 9, 25]
     assert cursor(house, second)["watermark"] == "2026-06-15 08:00:00"
+
+
+def test_a_zero_date_is_no_time_and_is_read_each_time(house: House, table: Engine) -> None:
+    with table.begin() as session:
+        session.execute(text("SET SESSION sql_mode = ''"))
+        session.execute(text("CREATE TABLE zero (xh int PRIMARY KEY, code text, name text, gxsj datetime)"))
+        for xh, at in ((1, "2026-06-10 00:00:00"), (2, "0000-00-00 00:00:00"), (3, "2026-06-14 08:00:00")):
+            session.execute(text("INSERT INTO zero VALUES (:xh, 'x', 'y', :at)"), {"xh": xh, "at": at})
+    read = {"connector": "database", "connection": "front_db", "table": "zero", "watermark": {"heading": "gxsj"}}
+    one = contract(read, **INCREMENTAL)
+    there = over(house, reader(table, login="root", password=""))
+    first, second = new_harvest(house), new_harvest(house)
+    connectors.fetch(there, one, AS_OF, first)
+    with house.ledger.begin() as session:
+        session.get_one(Harvest, first).state = "published"
+    assert cursor(house, first)["watermark"] == "2026-06-14 08:00:00"
+    connectors.fetch(there, one, AS_OF + timedelta(1), second)
+    assert [row["xh"] for row in rows(house, second)] == [2, 3]
 
 
 def test_who_may_not_is_refused_and_the_password_stays_ours(house: House, table: Engine) -> None:

@@ -212,6 +212,33 @@ def test_a_database_gives_the_rows_at_or_above_the_mark(house: House, front: Pat
     assert lines(house, third) == 2
 
 
+@pytest.mark.parametrize("none", ["", "0000-00-00 00:00:00", None])
+def test_rows_without_a_time_are_read_each_time(house: House, front: Path, none: str | None) -> None:
+    """An empty text and a zero date are no time either: nobody would see the row again."""
+    house = over(house, Connection("front_db", "sqlite", host=str(front)))
+    one = from_table(watermark={"heading": "gxsj"})
+    with sqlite3.connect(front) as database:
+        database.execute("UPDATE t SET gxsj = ? WHERE code = 'X'", [none])
+    first, second = new_harvest(house), new_harvest(house)
+    connectors.fetch(house, one, AS_OF, first)
+    published(house, first)
+    connectors.fetch(house, one, AS_OF + timedelta(1), second)
+    # The one at the mark, and the one without a time.
+    assert lines(house, second) == 2
+
+
+def test_a_counter_is_compared_with_numbers_alone(house: House, front: Path) -> None:
+    house = over(house, Connection("front_db", "sqlite", host=str(front)))
+    with sqlite3.connect(front) as database:
+        database.execute("CREATE TABLE numbered AS SELECT code, name, 100 + rowid AS gxsj FROM t")
+    one = from_table(table="numbered", watermark={"heading": "gxsj"})
+    first, second = new_harvest(house), new_harvest(house)
+    connectors.fetch(house, one, AS_OF, first)
+    published(house, first)
+    connectors.fetch(house, one, AS_OF + timedelta(1), second)
+    assert lines(house, second) == 1
+
+
 def test_a_database_resumes_within_the_mark(house: House, front: Path, kill_after: Callable[[int], None]) -> None:
     house = over(house, Connection("front_db", "sqlite", host=str(front)))
     one = from_table(watermark={"heading": "gxsj", "initial": "2026-06-14 10:00:05"})

@@ -7,7 +7,7 @@ an OFFSET, after it has seen that the last row it had is still in its place; if 
 pass starts over.
 
 Of an incremental source only the rows at or above the watermark are read (`chengxin.connectors.watermark`), and those
-whose watermark is null: nobody would see them again.
+whose watermark is null, empty or a zero date: nobody would see them again.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ from chengxin.reads import DatabaseRead
 from chengxin.settings import House
 
 logger = logging.getLogger(__name__)
+
+NO_TIME = "1000-01-01"
+"""A time of change below this is none. MySQL's earliest date, and below it in a text column stand '' and '0000-…'."""
 
 
 def fetch(house: House, contract: Contract, read: DatabaseRead, as_of: date, intake: Intake) -> None:
@@ -168,7 +171,11 @@ def _query(
         query = query.where(text(f"({read.where})"))
     if read.watermark is not None and since is not None:
         mark = source.c[read.watermark.heading]
-        query = query.where((mark >= literal(since)) | mark.is_(None))
+        wanted = (mark >= literal(since)) | mark.is_(None)
+        if watermark.is_time(since):
+            # MySQL's zero dates, and in text columns the empty text: no time, as null is none.
+            wanted |= mark < literal(NO_TIME)
+        query = query.where(wanted)
     return query.offset(offset) if offset else query
 
 

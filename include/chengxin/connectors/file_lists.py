@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 
 from chengxin.connectors.earlier import Earlier
-from chengxin.connectors.places import Found, Place, waits
+from chengxin.connectors.places import Found, Place, printable, waits
 from chengxin.contracts import Contract
 from chengxin.errors import SourceContentError
 from chengxin.reads import FilesRead
@@ -60,7 +60,9 @@ class Expected:
             return list(files)
         missing = sorted(self.names - {file.name for file in files})
         if missing:
-            shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+            shown = ", ".join(map(printable, missing[:5])) + (
+                f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+            )
             raise waits(self.place, self.pattern, f"{self.why} names what has not come: {shown}")
         others = len(files) - len(self.names)
         if others:

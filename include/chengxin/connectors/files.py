@@ -33,7 +33,7 @@ from typing import Any
 
 from chengxin.connectors import earlier, file_lists
 from chengxin.connectors.intake import Intake
-from chengxin.connectors.places import FileWaitsError, Found, Place, opened, waits
+from chengxin.connectors.places import FileWaitsError, Found, Place, opened, printable, waits
 from chengxin.contracts import Contract
 from chengxin.errors import ConfigError, SourceUnreachableError
 from chengxin.reads import FilesRead
@@ -89,7 +89,7 @@ def fetch(
             day.hold(intake.count)
             intake.advance({"files": done, "seen": seen, "quiet": quiet, "stands": stands, "complete": True})
             return
-        sleep(SETTLE)
+        sleep(SETTLE if read.settle is None else read.settle)
         waiting = 0
         for file in awaited:
             try:
@@ -160,10 +160,10 @@ def _matching(place: Place, read: FilesRead, as_of: date) -> list[Found]:
         raise SourceUnreachableError(
             "the awaited file has not come" + (" whole" if begun else ""),
             where=f"{place.where(pattern)} (connection {read.connection})",
-            why=f"half-written: {', '.join(begun)}" if begun else "no file of that name",
+            why=f"half-written: {', '.join(map(printable, begun))}" if begun else "no file of that name",
             remedy="ask the sender; the next run looks again",
         )
-    return files if read.taken == "day" else [max(files, key=lambda file: (file.changed, file.name))]
+    return files if read.taken == "day" else [max(files, key=lambda file: (file.at or 0.0, file.changed, file.name))]
 
 
 def _whole(place: Place, before: Found) -> None:

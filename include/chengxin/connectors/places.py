@@ -7,11 +7,10 @@ folder there (for an object store: bucket and prefix). An SFTP server is known b
 
 from __future__ import annotations
 
-import base64
-import io
+import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from chengxin.connections import Connection
-from chengxin.errors import ConfigError, SourceRefusedError, SourceUnreachableError
+from chengxin.errors import ConfigError, SourceContentError, SourceRefusedError, SourceUnreachableError
 
 CHUNK = 1 << 20
 PATIENCE = 30.0
@@ -57,6 +56,9 @@ class Place:
         shown: the folder as people know it; never with login or password.
         failures: what the file system raises besides OSError and EOFError.
         atomic: a file appears only when it has been written to its end.
+        real: a path with its links followed; None: there are none. A sender could lay a link to any file that our
+            account may read or write, so none may lead out of the folder.
+        fresh: how a file is opened that must not be there, as a link either.
     """
 
     def __init__(
@@ -68,14 +70,16 @@ class Place:
         *,
         failures: tuple[type[Exception], ...] = (),
         atomic: bool = False,
+        real: Callable[[str], str] | None = None,
+        fresh: str = "xb",
     ) -> None:
         self._fs, self._root, self._conn_id, self.shown = fs, root.rstrip("/") or "/", conn_id, shown
         self._failures: tuple[type[Exception], ...] = (OSError, EOFError, *failures)
-        self._atomic = atomic
+        self._atomic, self._real, self._fresh = atomic, real, fresh
 
     def where(self, name: str = "") -> str:
         """The folder or a file of it, for errors."""
-        return f"{self.shown.rstrip('/')}/{name}" if name else f"{self.shown} (connection {self._conn_id})"
+        return f"{self.shown.rstrip('/')}/{printable(name)}" if name else f"{self.shown} (connection {self._conn_id})"
 
     def check(self) -> None:
         """Sees that the folder is there.
@@ -107,22 +111,32 @@ class Place:
                 for name, info in self._entries(folder)
                 if info["type"] != "file" and fnmatchcase(name, part)
             ]
-        return sorted(
-            (
-                _found(f"{folder}{name}", info)
-                for folder in folders
-                for name, info in self._entries(folder)
-                if info["type"] not in ("directory", "other") and fnmatchcase(name, last)
-            ),
-            key=lambda one: one.name,
-        )
+        files = [
+            _found(f"{folder}{name}", info)
+            for folder in folders
+            for name, info in self._entries(folder)
+            if info["type"] not in ("directory", "other") and fnmatchcase(name, last)
+        ]
+        for one in files:
+            if not one.name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in one.name):
+                raise _foreign(self.where(one.name))
+        return sorted(files, key=lambda one: one.name)
 
     def look(self, name: str) -> Found | None:
-        """A file as it is now; None if it is not there."""
+        """A file as it is now; None if it is not there.
+
+        Raises:
+            SourceRefusedError: it is a link that leads out of the folder.
+        """
+        if _too_long(name):
+            return None
         with self._speaking(name):
             try:
                 self._fs.invalidate_cache()
-                return _found(name, self._fs.info(self._path(name)))
+                path = self._path(name)
+                found = _found(name, self._fs.info(path))
+                self._hold_inside(name, path)
+                return found
             except FileNotFoundError:
                 return None
 
@@ -134,14 +148,19 @@ class Place:
             SourceRefusedError: we may not read it.
             SourceUnreachableError: the connection broke off.
         """
+        with self._speaking(name):
+            self._hold_inside(name, self._path(name))
         with self._speaking(name), self._fs.open(self._path(name), "rb") as file:
             while chunk := file.read(CHUNK):
                 yield chunk
 
     def small(self, name: str) -> bytes | None:
         """The beginning of a small file beside the drop; None if it is not there."""
+        if _too_long(name):
+            return None
         with self._speaking(name):
             try:
+                self._hold_inside(name, self._path(name))
                 with self._fs.open(self._path(name), "rb") as file:
                     return bytes(file.read(SMALL))
             except FileNotFoundError:
@@ -161,7 +180,11 @@ class Place:
                     file.write(data)
                 return
             part = f"{path}.part"
-            with self._fs.open(part, "wb") as file:
+            self._hold_inside(name, path.rpartition("/")[0])
+            # What a killed run has left, or somebody has laid there for us to write to.
+            with suppress(FileNotFoundError):
+                self._fs.rm_file(part)
+            with self._fs.open(part, self._fresh) as file:
                 file.write(data)
             # SFTP's rename refuses a name that is taken.
             if self._fs.exists(path):
@@ -173,6 +196,17 @@ class Place:
         client = getattr(self._fs, "client", None)
         if client is not None:
             client.close()
+
+    def _hold_inside(self, name: str, path: str) -> None:
+        if self._real is None:
+            return
+        root, real = self._real(self._root), self._real(path)
+        if real != root and not real.startswith(f"{root.rstrip('/')}/"):
+            raise SourceRefusedError(
+                "a link leads out of the folder",
+                where=self.where(name),
+                remedy="ask the sender for the file itself; nothing outside the folder is read or written",
+            )
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"
@@ -196,6 +230,8 @@ class Place:
             yield
         except FileNotFoundError:
             raise
+        except UnicodeError:
+            raise _foreign(self.where(name)) from None
         except self._failures as error:
             if isinstance(error, PermissionError) or _DENIED.search(str(error)):
                 raise SourceRefusedError(
@@ -222,7 +258,9 @@ def opened(connection: Connection) -> Iterator[Place]:
     """
     path = str(connection.extra.get("path") or "")
     if connection.conn_type in ("sftp", "ssh"):
-        place = _sftp(connection, path or ".")
+        from chengxin.connectors import sftp
+
+        place = sftp.place(connection, path or ".")
     elif connection.conn_type in ("aws", "s3"):
         place = _objects(connection, path or "/".join(part for part in (connection.host, connection.schema) if part))
     else:
@@ -237,7 +275,7 @@ def _folder(connection: Connection, path: str) -> Place:
     from fsspec.implementations.local import LocalFileSystem
 
     root = Path(_named(connection, path))
-    return Place(LocalFileSystem(), str(root.absolute()), connection.conn_id, str(root))
+    return Place(LocalFileSystem(), str(root.absolute()), connection.conn_id, str(root), real=os.path.realpath)
 
 
 def _objects(connection: Connection, path: str) -> Place:
@@ -260,125 +298,6 @@ def _objects(connection: Connection, path: str) -> Place:
     return Place(ArrowFSWrapper(store), root, connection.conn_id, f"s3://{root}", atomic=True)
 
 
-def _sftp(connection: Connection, path: str) -> Place:
-    import paramiko
-    from fsspec.implementations.sftp import SFTPFileSystem
-
-    if not connection.host:
-        raise ConfigError(
-            f"connection {connection.conn_id!r} names no host", where=f"connection {connection.conn_id}",
-            remedy="set host (and port, login, and a password or key)",
-        )  # fmt: skip
-    port = connection.port or 22
-    shown = f"sftp://{connection.host}:{port}"
-    where = f"{shown} (connection {connection.conn_id})"
-    client = paramiko.SSHClient()
-    _know_host(client, connection, port)
-
-    class Known(SFTPFileSystem):
-        """The library's own takes any host key that is offered."""
-
-        cachable = False
-
-        def _connect(self) -> None:
-            self.client = client
-            self.client.set_missing_host_key_policy(paramiko.RejectPolicy())
-            self.client.connect(self.host, **self.ssh_kwargs)
-            self.ftp = self.client.open_sftp()
-            self.ftp.get_channel().settimeout(PATIENCE)
-
-    try:
-        fs = Known(
-            connection.host,
-            port=port,
-            username=connection.login or None,
-            password=connection.password or None,
-            pkey=_key(connection),
-            look_for_keys=False,
-            allow_agent=False,
-            timeout=PATIENCE,
-            banner_timeout=PATIENCE,
-            auth_timeout=PATIENCE,
-        )
-        root = fs.ftp.normalize(path)
-    except paramiko.AuthenticationException:
-        client.close()
-        raise SourceRefusedError(
-            f"connection {connection.conn_id!r} is refused",
-            where=where,
-            why="login, password or key are not accepted",
-            remedy="check them in the connection, and that the account is still open",
-        ) from None
-    except paramiko.SSHException as error:
-        client.close()
-        # Both say which key came; neither is a secret, but only the kind helps.
-        unknown = isinstance(error, paramiko.BadHostKeyException) or "not found in known_hosts" in str(error)
-        if not unknown:
-            raise _silent(where, type(error).__name__) from None
-        raise SourceRefusedError(
-            "the server is not the one we know",
-            where=where,
-            why="its host key is another one, or none was given to compare it with",
-            remedy="ask its operator for the host key by another way; set it as `host_key` in the connection's extra",
-        ) from None
-    except FileNotFoundError:
-        client.close()
-        raise SourceUnreachableError(
-            "the folder is not there", where=f"{shown}/{path} (connection {connection.conn_id})", why="no such folder",
-            remedy="mend `path` in the connection's extra",
-        ) from None  # fmt: skip
-    except (OSError, EOFError) as error:
-        client.close()
-        raise _silent(where, getattr(error, "strerror", None) or type(error).__name__) from None
-    return Place(fs, root, connection.conn_id, f"{shown}{root}", failures=(paramiko.SSHException,))
-
-
-def _know_host(client: Any, connection: Connection, port: int) -> None:
-    import paramiko
-    from paramiko.pkey import UnknownKeyType
-
-    given = str(connection.extra.get("host_key") or "").split()
-    try:
-        if given:
-            data = base64.b64decode(given[-1] if len(given) < 3 else given[1])
-            kind = data[4 : 4 + int.from_bytes(data[:4], "big")].decode("ascii")
-            name = connection.host if port == 22 else f"[{connection.host}]:{port}"
-            client.get_host_keys().add(name, kind, paramiko.PKey.from_type_string(kind, data))
-        else:
-            client.load_system_host_keys(connection.extra.get("known_hosts_file"))
-    except (ValueError, OSError, paramiko.SSHException, UnknownKeyType) as error:
-        raise ConfigError(
-            "the host key cannot be read",
-            where=f"connection {connection.conn_id}",
-            why=type(error).__name__,
-            remedy="set `host_key` as `ssh-keyscan` prints it (`ssh-ed25519 AAAA…`), or `known_hosts_file`",
-        ) from None
-
-
-def _key(connection: Connection) -> Any:
-    """The private key that a connection brings, as Airflow's SSH connections name it; None without one."""
-    import paramiko
-
-    text, file = connection.extra.get("private_key"), connection.extra.get("key_file")
-    words = connection.extra.get("private_key_passphrase") or None
-    if not (text or file):
-        return None
-    try:
-        text = text or Path(str(file)).read_text("ascii")
-    except (OSError, UnicodeDecodeError):
-        text = ""
-    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
-        try:
-            return kind.from_private_key(io.StringIO(str(text)), password=words)
-        except (ValueError, paramiko.SSHException):
-            continue
-    raise ConfigError(
-        "the private key cannot be read",
-        where=f"connection {connection.conn_id}",
-        remedy="set `key_file` or `private_key` (and `private_key_passphrase`) in the connection's extra",
-    )
-
-
 def _named(connection: Connection, path: str) -> str:
     if not path:
         raise ConfigError(
@@ -389,20 +308,29 @@ def _named(connection: Connection, path: str) -> str:
     return path
 
 
-def _silent(where: str, why: str) -> SourceUnreachableError:
-    return SourceUnreachableError(
-        "the server does not answer",
-        where=where,
-        why=why,
-        remedy="ask its operator, or check host and port of the connection; the next run tries again",
-    )
-
-
 def _found(name: str, info: dict[str, Any]) -> Found:
     changed, size = info.get("mtime"), int(info["size"] or 0)
     if isinstance(changed, datetime):
         return Found(name, size, changed.isoformat(), changed.timestamp())
     return Found(name, size, repr(changed), float(changed) if isinstance(changed, int | float) else None)
+
+
+def printable(name: str) -> str:
+    """A name as errors and logs show it: a sender may put a line break into one, or bytes that are no text."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+
+
+def _too_long(name: str) -> bool:
+    """Whether no file can be called so: 255 bytes are the most almost anywhere, or 85 Chinese characters."""
+    return len(os.fsencode(name.rpartition("/")[2])) > 255
+
+
+def _foreign(where: str) -> SourceContentError:
+    return SourceContentError(
+        "a file's name is not in UTF-8",
+        where=where,
+        remedy="ask the sender to rename it, or to set the client's names to UTF-8",
+    )
 
 
 class FileWaitsError(SourceUnreachableError):

@@ -95,6 +95,11 @@ def back(mark: Mark, overlap: timedelta, source: str) -> Mark:
     return (read.instant - overlap).strftime(read.shape) + read.fraction + read.zone
 
 
+def is_time(mark: Mark) -> bool:
+    """Whether a mark is a time written as text, so that others can be compared with it as texts are."""
+    return isinstance(mark, str) and _number(mark) is None and _read(mark) is not None
+
+
 def advance(mark: Mark | None, values: Iterable[Any], as_of: date) -> Mark | None:
     """The greatest of a mark and a batch's values that can be one.
 
