@@ -52,7 +52,6 @@ class PageWalk(Walk):
     """A walk by the pages' numbers."""
 
     _doubled = False
-    _first: Page | None = None
 
     def to_the_end(self) -> None:
         """Keeps every page; see `Walk`."""
@@ -110,7 +109,6 @@ class PageWalk(Walk):
         else:
             self._intake.keep(body, self._locator(number, page), kept)
         self._before = page
-        self._first = page if number == 1 else self._first
 
     def _ask_page(self, cursor: Cursor, number: int) -> tuple[Answer, Page]:
         paging = self._read.paging
@@ -139,7 +137,8 @@ class PageWalk(Walk):
         before = self._before
         if before is None or not page.rows or not before.rows or (self._doubled and not ahead):
             return
-        if before.rows[-1] not in page.rows and page.rows[0] not in before.rows:
+        # The last page, read first, may be shorter than what moved: it is sought for the other way too.
+        if before.rows[-1] not in page.rows and not (ahead and page.rows[0] in before.rows):
             return
         read_first, one = (number, page) if ahead else (number - 1, before)
         if not self._stands(read_first, one):
@@ -148,8 +147,7 @@ class PageWalk(Walk):
         self._doubled = True
 
     def _first_again(self) -> None:
-        first = self._first or self._archived(self._intake.kept(0), 1)
-        if not self._stands(1, first):
+        if not self._stands(1, self._archived(self._intake.kept(0), 1)):
             raise SourceMoved("page 1 was another one when the last page had been read")
 
     def _stands(self, number: int, page: Page) -> bool:
