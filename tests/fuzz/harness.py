@@ -21,7 +21,7 @@ import pyarrow as pa
 from chengxin import contracts, readers
 from chengxin.contracts import Contract
 from chengxin.errors import ChengxinError
-from chengxin.readers import pdf_child, printed, regular
+from chengxin.readers import pdf_child, regular, report_list, report_text
 from chengxin.readers.raw import Raw
 from chengxin.readers.rows import from_records
 from chengxin.reads import FilesRead
@@ -84,8 +84,8 @@ def _check_pdf(data: bytes) -> int | None:
         assert answer["problem"]
         return None
     try:
-        found = printed._record(answer, list(_contract("pdf").columns), _contract("pdf"))
-    except printed._UnreadableError:
+        found = report_text.record(answer, list(_contract("pdf").columns), _contract("pdf"))
+    except report_list.UnreadableError:
         return None
     assert set(found) == {*_contract("pdf").columns, *_contract("pdf").children}
     return 1

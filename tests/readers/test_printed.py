@@ -94,6 +94,103 @@ def test_headings_and_values_on_lines(house: House) -> None:
     }  # fmt: skip
 
 
+W = (130, 60, 50, 110, 75, 95)
+HALF = (88, 172, 88, 172)
+HEAD = [["报告编号", "XBP1", "企业名称", "测试公司"], ["信用等级", "AA", "信用评分", "86.5"]]
+LIST, NO_ITEMS = print_reports.LIST, f"{print_reports.LIST}：无"
+
+
+def printed_of(*parts: Any) -> bytes:
+    """Paragraphs (text), tables (rows and widths), gaps (points) and page breaks (None)."""
+    from reportlab.lib import colors
+    from reportlab.lib.styles import ParagraphStyle
+    from reportlab.pdfbase import pdfmetrics
+    from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+    from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate, Spacer, Table
+
+    pdfmetrics.registerFont(UnicodeCIDFont(print_reports.FONT))
+    style = ParagraphStyle("text", fontName=print_reports.FONT, fontSize=10, leading=14, wordWrap="CJK")
+
+    def part(one: Any) -> Any:
+        if one is None:
+            return PageBreak()
+        if isinstance(one, str):
+            return Paragraph(one, style)
+        if isinstance(one, int):
+            return Spacer(1, one)
+        rows, widths = one
+        cells = [[Paragraph(cell, style) for cell in row] for row in rows]
+        return Table(cells, widths, style=[("GRID", (0, 0), (-1, -1), 0.5, colors.black)], splitInRow=1, repeatRows=1)
+
+    sink = io.BytesIO()
+    SimpleDocTemplate(sink, invariant=1).build([part(one) for one in parts])
+    return sink.getvalue()
+
+
+def row(number: int, authority: str = "区市场监管局") -> list[str]:
+    return [f"示例罚字〔2025〕第{number:05d}号", "行政处罚", "严重", authority, "2025-09-01", ""]
+
+
+ITEM_HEAD = list(print_reports.ITEMS)
+OTHER_HEAD = [*ITEM_HEAD[:2], "失信等级", *ITEM_HEAD[3:]]
+LAYOUTS: dict[str, tuple[tuple[Any, ...], str]] = {
+    "a name over two lines": (
+        ("报告编号：XBP1", f"企业名称：{REPORT['企业名称'] * 2} 报告日期：2026-06-01", "信用等级：AA", NO_ITEMS),
+        "企业名称, whose value may go on",
+    ),
+    "a number over two lines": (
+        (f"报告编号：{'XBP-2026-' * 12}0001", "信用等级：AA", NO_ITEMS),
+        "报告编号, whose value",
+    ),
+    "words under a grade": (
+        ((HEAD[:1], HALF), "信用等级：AA", "（观察名单，负面展望）", NO_ITEMS),
+        "信用等级, whose value",
+    ),
+    "last year's grade": (
+        ("报告编号：XBP1", 30, "上年度 信用等级：BBB", "本次评定信用等级为AA", NO_ITEMS),
+        "信用等级 behind",
+    ),
+    "none of the other kind": (
+        ((HEAD, HALF), 10, f"一般{LIST}：无", f"严重{LIST}：", ([OTHER_HEAD, row(3)], W)),
+        "speaks of 失信信息记录 in words that are not understood",
+    ),
+    "a running head before the rest": (
+        ((HEAD, HALF), LIST, ([ITEM_HEAD, row(1)], W), None, (HEAD[:1], HALF), 10, ([row(3), row(4)], W)),
+        "page 2 without the headings",
+    ),
+    "two pieces on a page": (
+        ((HEAD, HALF), LIST, ([ITEM_HEAD, row(1)], W), 20, ([row(3)], W)),
+        "page 1 without the headings",
+    ),
+    "two lists": (
+        ((HEAD, HALF), LIST, ([ITEM_HEAD, row(1)], W), 20, ([OTHER_HEAD, row(3)], W)),
+        "page 1 without the headings",
+    ),
+    "a row over two pages": (
+        ((HEAD, HALF), 520, LIST, ([ITEM_HEAD, row(1), row(2, "区市场监管局" * 18)], W)),
+        "page 2 without the headings",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layouts_that_hide_something(house: House, name: str) -> None:
+    parts, why = LAYOUTS[name]
+    found = read(house, printed_of(*parts))
+    assert why in found.pop("_problem")
+    assert set(found.values()) == {None}
+
+
+def test_a_list_whose_headings_are_repeated_goes_on_behind_a_running_head(house: House) -> None:
+    first = ((HEAD, HALF), LIST, ([ITEM_HEAD, row(1)], W), None)
+    data = printed_of(
+        *first, (HEAD[:1], HALF), 10, ([ITEM_HEAD, row(3)], W), 30, f"{LIST}：共2条", 30, "第 2 页 共 2 页"
+    )
+    assert "2 pages and do not count up" in read(house, data)["_problem"]
+    data = printed_of(*first, (HEAD[:1], HALF), 10, ([ITEM_HEAD, row(3)], W), 30, f"{LIST}：共2条")
+    assert [item["文书号"] for item in json.loads(read(house, data)[LIST])] == [row(1)[0], row(3)[0]]
+
+
 def bomb() -> bytes:
     """A page whose content unpacks to 1.25 GiB."""
     packer = zlib.compressobj(1)

@@ -1,8 +1,9 @@
 """A process of its own that takes PDF files apart: what a hostile file does to it, it does to nobody else.
 
-Reads from standard input, again and again, eight bytes of length and a file; writes one line of JSON for each: `lines`
-(the text, line by line) and `tables` (rows of cells), each with its page, or `problem`. Memory is limited; time is
-limited by whoever started it. Ends when its input does.
+Reads from standard input, again and again, eight bytes of length and a file; writes one line of JSON for each:
+`pages` (how many), `lines` (page, text, top, bottom, and whether it ends at the margin) and `tables` (page, rows of
+cells, top, bottom; no cell, as where others are merged: null), or `problem`. Memory is limited; time is limited by
+whoever started it. Ends when its input does.
 """
 
 from __future__ import annotations
@@ -10,16 +11,25 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import resource
 import sys
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
+from itertools import pairwise
+from operator import itemgetter
 from typing import Any, BinaryIO
+
+from chengxin.readers import pdf_sight
 
 MEMORY = 1 << 30
 """Bytes of address space beyond what the libraries take at the start."""
 MAX_PAGES = 100
 MAX_CHARACTERS = 2_000_000
+BAND = 20.0
+"""Points: the height of the bands by which cells are found."""
+
+_Box = tuple[float, float, float, float]
 
 
 def main() -> None:
@@ -54,45 +64,159 @@ def _answer(source: BinaryIO, size: int) -> dict[str, Any]:
 def _apart(data: bytes) -> dict[str, Any]:
     import pdfplumber
 
-    lines: list[tuple[int, str]] = []
-    tables: list[tuple[int, list[list[str]]]] = []
+    pdf_sight.watch()
+    lines: list[_Line] = []
+    tables: list[tuple[int, list[list[str | None]], float, float]] = []
+    edges: list[tuple[float, float]] = []
     characters = 0
     with pdfplumber.open(io.BytesIO(data)) as document:
         pages = document.pages
         if len(pages) > MAX_PAGES:
             return {"problem": f"{len(pages):,} pages, more than {MAX_PAGES}"}
+        if problem := pdf_sight.of_document(document):
+            return {"problem": problem}
         for number, page in enumerate(pages, start=1):
-            count = len(page.chars)
-            characters += count
-            if not count and (page.images or len(pages) == 1):
-                return {"problem": f"page {number} holds no text: a picture or a scan"}
+            characters += len(page.chars)
             if characters > MAX_CHARACTERS:
                 return {"problem": f"more than {MAX_CHARACTERS:,} characters"}
-            found = page.find_tables()
-            tables += [(number, [[_cell(cell) for cell in row] for row in one.extract()]) for one in found]
-            # What stands in tables is read there, where cells do not run into each other.
-            boxes = [one.bbox for one in found]
-            rest = page.filter(partial(_outside, boxes=boxes))
-            lines += [(number, line) for line in rest.extract_text().splitlines()]
+            if not any(one["text"].strip() for one in page.chars):
+                return {"problem": f"page {number} holds no text: a picture or a scan, or empty"}
+            if problem := pdf_sight.of_page(page):
+                return {"problem": f"page {number} has {problem}"}
+            try:
+                chars = _single(page.chars)
+                found = page.find_tables()
+                cells, rest = _sorted_in(found, chars)
+                for one, texts in zip(found, cells, strict=True):
+                    rows = [
+                        [None if cell is None else _cell(texts.get(cell, [])) for cell in row.cells] for row in one.rows
+                    ]
+                    tables.append((number, rows, one.bbox[1], one.bbox[3]))
+                own = _lines(number, rest)
+            except _UnclearError as error:
+                return {"problem": f"page {number} has {error}"}
+            lines += own
+            left = min((one["x0"] for one in chars if one["text"].strip()), default=0.0)
+            edges.append((page.width - left, max((line.right for line in own), default=0.0)))
             page.close()
     if not characters:
         return {"problem": "it holds no text: a scan, or empty"}
-    return {"lines": lines, "tables": tables}
+    widest = max(right for _, right in edges)
+    told = []
+    for line in lines:
+        # A line is full where it ends at the margin: at the other margin's mirror image, or where the longest ends.
+        full = line.right >= min(widest, edges[line.page - 1][0]) - 2 * line.size
+        told.append((line.page, line.text, line.top, line.bottom, full))
+    return {"pages": len(pages), "lines": told, "tables": tables}
 
 
-def _cell(cell: str | None) -> str:
-    # A line break inside a cell is the page's, not the text's; between letters of other scripts it is a space.
-    pieces = (cell or "").split("\n")
-    text = pieces[0]
+class _UnclearError(Exception):
+    """What of a page has no certain order, in words without anything that it says."""
+
+
+@dataclass(frozen=True)
+class _Line:
+    page: int
+    text: str
+    top: float
+    bottom: float
+    right: float
+    size: float
+
+
+def _single(chars: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Letters without their doubles: some printers make bold by printing twice. Others over each other are unclear."""
+    near: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    kept = []
+    for one in chars:
+        if not one["text"].strip():
+            kept.append(one)
+            continue
+        column, row = int(one["x0"] // 4), int(one["top"] // 4)
+        others = [other for x in (-1, 0, 1) for y in (-1, 0, 1) for other in near.get((column + x, row + y), ())]
+        double = False
+        for other in others:
+            x, y = abs(one["x0"] - other["x0"]), abs(one["top"] - other["top"])
+            if x < 1 and y < 1 and one["text"] == other["text"]:
+                double = True
+            elif x < 0.3 * min(one["width"], other["width"]) and y < 0.3 * min(one["height"], other["height"]):
+                raise _UnclearError("letters over each other")
+        if not double:
+            kept.append(one)
+            near.setdefault((column, row), []).append(one)
+    return kept
+
+
+def _sorted_in(
+    tables: Sequence[Any], chars: Sequence[dict[str, Any]]
+) -> tuple[list[dict[_Box, list[dict[str, Any]]]], list[dict[str, Any]]]:
+    """For each table the letters of each cell, and the letters outside of all tables."""
+    bands: dict[int, list[tuple[int, _Box]]] = {}
+    for place, table in enumerate(tables):
+        for cell in table.cells:
+            for band in range(int(cell[1] // BAND), int(cell[3] // BAND) + 1):
+                bands.setdefault(band, []).append((place, cell))
+    inside: list[dict[_Box, list[dict[str, Any]]]] = [{} for _ in tables]
+    rest = []
+    for one in chars:
+        x, y = (one["x0"] + one["x1"]) / 2, (one["top"] + one["bottom"]) / 2
+        holding = [
+            (place, cell)
+            for place, cell in bands.get(int(y // BAND), ())
+            if cell[0] <= x < cell[2] and cell[1] <= y < cell[3]
+        ]
+        blank = not one["text"].strip()
+        if not holding:
+            boxes = (table.bbox for table in tables)
+            if not blank and any(box[0] <= x <= box[2] and box[1] <= y <= box[3] for box in boxes):
+                raise _UnclearError("text in a table, but in none of its cells")
+            rest.append(one)
+            continue
+        place, cell = holding[0]
+        if len(holding) > 1 and not blank:
+            raise _UnclearError("tables inside each other")
+        over, under = 0.1 * one["width"], 0.3 * one["height"]
+        beside = one["x0"] < cell[0] - over or one["x1"] > cell[2] + over
+        if not blank and (beside or one["top"] < cell[1] - under or one["bottom"] > cell[3] + under):
+            raise _UnclearError("text that runs over the edge of its cell")
+        inside[place].setdefault(cell, []).append(one)
+    return inside, rest
+
+
+def _lines(page: int, chars: Sequence[dict[str, Any]]) -> list[_Line]:
+    """The lines of letters; where a gap is wider than one and a half letters, there is a tab."""
+    from pdfplumber.utils.clustering import cluster_objects
+    from pdfplumber.utils.text import extract_words
+
+    words = extract_words(list(chars), return_chars=True)
+    found = []
+    for cluster in cluster_objects(words, itemgetter("top"), 3):
+        line = sorted(cluster, key=itemgetter("x0"))
+        letters = [letter for word in line for letter in word["chars"]]
+        size = max(letter["height"] for letter in letters)
+        bases = [letter["matrix"][5] for letter in letters]
+        if max(bases) - min(bases) > 0.15 * size:
+            raise _UnclearError("letters that stand higher or lower than their line")
+        text = line[0]["text"]
+        for before, word in pairwise(line):
+            text += ("\t" if word["x0"] - before["x1"] > 1.5 * size else " ") + word["text"]
+        top, bottom = min(letter["top"] for letter in letters), max(letter["bottom"] for letter in letters)
+        found.append(_Line(page, text, top, bottom, line[-1]["x1"], size))
+    for one, other in pairwise(found):
+        if one.bottom - other.top > 0.3 * min(one.bottom - one.top, other.bottom - other.top):
+            raise _UnclearError("lines that run into each other")
+    return found
+
+
+def _cell(chars: Sequence[dict[str, Any]]) -> str:
+    # A line break inside a cell is the page's, not the text's; between words of other scripts it is a space.
+    pieces = [line.text.replace("\t", " ") for line in _lines(0, chars)]
+    text = pieces[0] if pieces else ""
     for piece in pieces[1:]:
-        latin = text[-1:].isascii() and piece[:1].isascii() and text[-1:].isalpha() and piece[:1].isalpha()
+        ends = [*re.findall(r"[^\s一-鿿]+$", text), *re.findall(r"^[^\s一-鿿]+", piece)]
+        latin = len(ends) == 2 and all(re.fullmatch("[A-Za-z.,'&()]+", end) for end in ends)
         text += (" " if latin else "") + piece
     return text.strip()
-
-
-def _outside(piece: dict[str, Any], boxes: Sequence[tuple[float, float, float, float]]) -> bool:
-    x, y = (piece["x0"] + piece["x1"]) / 2, (piece["top"] + piece["bottom"]) / 2
-    return not any(left <= x <= right and top <= y <= bottom for left, top, right, bottom in boxes)
 
 
 if __name__ == "__main__":
