@@ -1,0 +1,192 @@
+"""Where a PDF's text and what a person sees of it differ, it is not read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from reportlab.lib.colors import Color, black, white
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+from reportlab.pdfgen.canvas import Canvas
+
+from chengxin.readers import pdf_child
+from chengxin.sandbox.print_reports import FONT
+
+Draw = Callable[[Canvas], Any]
+
+
+def drawn(*pages: Draw) -> dict[str, Any]:
+    """What the reader makes of pages that all begin with one line."""
+    pdfmetrics.registerFont(UnicodeCIDFont(FONT))
+    sink = io.BytesIO()
+    canvas = Canvas(sink, invariant=1)
+    for draw in pages:
+        canvas.setFont(FONT, 11)
+        canvas.drawString(60, 780, "报告编号：XBP1")
+        draw(canvas)
+        canvas.showPage()
+    canvas.save()
+    data = sink.getvalue()
+    return pdf_child._answer(io.BytesIO(data), len(data))
+
+
+def texts(answer: dict[str, Any]) -> list[str]:
+    return [text for _, text, *_ in answer["lines"]]
+
+
+def text(words: str, x: float = 60, y: float = 700, size: float = 11, **how: Any) -> Draw:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont(FONT, size)
+        canvas.setFillColor(how.get("colour", black))
+        if "mode" in how:
+            piece = canvas.beginText(x, y)
+            piece.setTextRenderMode(how["mode"])
+            piece.textOut(words)
+            canvas.drawText(piece)
+        else:
+            canvas.drawString(x, y, words)
+
+    return draw
+
+
+def both(*draws: Draw) -> Draw:
+    return lambda canvas: [draw(canvas) for draw in draws]
+
+
+def box(x: float, y: float, width: float, height: float, colour: Color) -> Draw:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFillColor(colour)
+        canvas.rect(x, y, width, height, stroke=0, fill=1)
+
+    return draw
+
+
+def picture(x: float, y: float, width: float, height: float, *, clear: bool = False) -> Draw:
+    from PIL import Image
+
+    image = Image.new("RGBA", (20, 20), (200, 0, 0, 90)) if clear else Image.new("RGB", (20, 20))
+    return lambda canvas: canvas.drawImage(ImageReader(image), x, y, width, height, mask="auto")
+
+
+def turned(canvas: Canvas) -> None:
+    canvas.rotate(30)
+    canvas.drawString(200, 300, "样本")
+
+
+def mirrored(canvas: Canvas) -> None:
+    canvas.scale(-1, 1)
+    canvas.drawString(-200, 300, "样本")
+
+
+def thin(canvas: Canvas) -> None:
+    canvas.setFillAlpha(0.02)
+    canvas.drawString(60, 700, "信用等级：A")
+
+
+def form(canvas: Canvas) -> None:
+    canvas.acroForm.textfield(name="grade", x=60, y=600, width=80, height=20, value="AA")
+
+
+def note(canvas: Canvas) -> None:
+    canvas.freeTextAnnotation("void", "/Helv 10 Tf", Rect=(60, 600, 160, 620))
+
+
+def curves(canvas: Canvas) -> None:
+    for place in range(200):
+        canvas.circle(60 + 2 * place, 400, 1, stroke=0, fill=1)
+
+
+def grid(*words: tuple[float, float, str]) -> Draw:
+    """A table of two by two cells, 100 by 30 each, from (60, 600) on."""
+
+    def draw(canvas: Canvas) -> None:
+        canvas.grid([60, 160, 260], [600, 630, 660])
+        for x, y, word in words:
+            canvas.drawString(x, y, word)
+
+    return draw
+
+
+UNSEEN: dict[str, tuple[Draw, str]] = {
+    "white on white": (text("信用等级：A", colour=white), "nobody sees"),
+    "nearly white": (text("信用等级：A", colour=Color(0.9, 0.9, 0.9)), "nobody sees"),
+    "black on black": (both(box(50, 690, 200, 30, black), text("信用等级：A")), "nobody sees"),
+    "tiny": (text("信用等级：A", size=2), "nobody sees"),
+    "not painted": (text("信用等级：A", mode=3), "not painted"),
+    "thin": (thin, "painted so thin"),
+    "painted over": (both(text("信用等级：A"), box(50, 690, 200, 30, white)), "painted over"),
+    "under a picture": (both(text("信用等级：A"), picture(50, 690, 80, 30)), "under a picture"),
+    "struck out": (both(text("信用等级：A"), lambda canvas: canvas.line(60, 704, 120, 704)), "struck out"),
+    "beyond the edge": (text("企业名称：济南天朗示例检测技术有限公司", x=500), "over the page's edge"),
+    "turned": (turned, "turned"),
+    "mirrored": (mirrored, "turned"),
+    "a big picture": (picture(60, 300, 300, 300), "pictures or drawings"),
+    "drawn": (curves, "pictures or drawings"),
+    "a note": (note, "notes or stamps"),
+    "a form": (form, "form fields"),
+    "over each other": (both(text("信用等级：A"), text("信用等级：B")), "letters over each other"),
+    "higher": (both(text("信用等级：AA"), text("-", x=129, y=703, size=8)), "letters that stand higher"),
+    "lines too close": (
+        both(text("信用等级：AA"), text("信用评分：86", x=200, y=695)),
+        "lines that run into each other",
+    ),
+    "over the cell": (grid((120, 640, "济南天朗示例检测")), "over the edge of its cell"),
+    "on the line": (grid((70, 656, "济南天朗")), "struck out"),
+}
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_what_a_person_sees_otherwise(name: str) -> None:
+    draw, why = UNSEEN[name]
+    assert why in drawn(draw)["problem"]
+    told = drawn(lambda canvas: None, draw)["problem"]
+    assert why in told
+    assert name == "a form" or told.startswith("page 2 has ")
+
+
+def test_a_page_without_text_between_others() -> None:
+    def blank(canvas: Canvas) -> None:
+        canvas.showPage()
+        canvas.line(10, 10, 50, 50)
+        canvas.showPage()
+        canvas.drawString(60, 700, "x")
+
+    assert drawn(blank)["problem"] == "page 2 holds no text: a picture or a scan, or empty"
+
+
+SEEN: dict[str, tuple[Draw, str]] = {
+    "white on blue": (both(box(50, 690, 200, 30, Color(0, 0, 0.6)), text("信用等级：A", colour=white)), "信用等级：A"),
+    "printed twice to be bold": (both(text("信用等级：A"), text("信用等级：A", x=60.4)), "信用等级：A"),
+    "under a seal": (both(text("信用等级：A"), picture(50, 690, 80, 80, clear=True)), "信用等级：A"),
+    "a logo": (both(text("信用等级：A"), picture(400, 760, 100, 40)), "信用等级：A"),
+    "underlined": (both(text("信用等级：A"), lambda canvas: canvas.line(60, 697, 120, 697)), "信用等级：A"),
+    "a wide gap": (both(text("信用等级：A"), text("信用评分：86", x=300)), "信用等级：A\t信用评分：86"),
+}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_what_a_person_sees_as_well(name: str) -> None:
+    draw, words = SEEN[name]
+    assert texts(drawn(draw)) == ["报告编号：XBP1", words]
+
+
+def test_cells_hold_their_text_and_merged_ones_none() -> None:
+    answer = drawn(both(grid((70, 640, "信用"), (70, 610, "AB-"), (170, 610, "86")), text("后", y=500)))
+    assert [rows for _, rows, _, _ in answer["tables"]] == [[["信用", ""], ["AB-", "86"]]]
+    assert texts(answer) == ["报告编号：XBP1", "后"]
+
+
+@pytest.mark.parametrize(("pieces", "whole"), [(("XBP-", "2026"), "XBP-2026"), (("XB2A", "BC"), "XB2ABC")])
+def test_a_code_over_two_lines_of_a_cell_is_one(pieces: tuple[str, str], whole: str) -> None:
+    answer = drawn(grid((70, 646, pieces[0]), (70, 634, pieces[1]), (70, 616, "Example"), (70, 604, "Ltd")))
+    (table,) = answer["tables"]
+    assert [row[0] for row in table[1]] == [whole, "Example Ltd"]
+
+
+def test_a_line_at_the_margin_is_known() -> None:
+    answer = drawn(both(text("一" * 44, y=700), text("二", y=680)))
+    assert [full for *_, full in answer["lines"]] == [False, True, False]
