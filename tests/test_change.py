@@ -171,6 +171,25 @@ def test_a_stale_reload_does_not_bring_a_repaired_record_back(records: Records) 
     assert records.counts(DAYS[3] + timedelta(1)) == [REPAIR]
 
 
+@pytest.mark.parametrize(
+    ("told", "again"),
+    [
+        ("历罚字〔2025〕1号", "历罚字[2025]1号"),
+        ("历罚字（2025）1号", "历罚字〔２０２５〕 1号"),
+        ("W1", "w 1"),
+    ],
+)
+def test_nor_does_one_that_writes_the_documents_number_otherwise(records: Records, told: str, again: str) -> None:
+    records.deliver(DAYS[0], record(no=told))
+    records.deliver(DAYS[1], record(no=told, fixed="2026-06-16"))
+    records.deliver(DAYS[2], record(no=again))
+    assert {row["record_no"] for row in records.source.state(DAYS[2], "credit_record").values()} == {again}
+    assert [records.counts(on) for on in DAYS[:3]] == [[None], [REPAIR], [REPAIR]]
+    # Another source tells of the same one, and of another.
+    records.deliver(DAYS[2], record(no=again), record(no=f"{again}-2"), name="records_b")
+    assert sorted(map(str, records.counts(DAYS[2]))) == [str(REPAIR), "None"]
+
+
 def test_a_withdrawn_record_stays_out_too(records: Records) -> None:
     records.deliver(DAYS[0], record())
     records.deliver(DAYS[1], record(void="2026-06-16"))

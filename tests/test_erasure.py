@@ -266,6 +266,22 @@ class TestComingAgain:
         source.run(TUESDAY, matters, "matters_in")
         assert {row["uscc"] for row in source.state(TUESDAY, "applicant").values()} == {CODES[2], CODES[3]}
 
+    def test_a_repaired_record_however_its_number_is_written(self, house: House) -> None:
+        told, again, third, other = "历罚字〔2025〕1号", "历罚字[2025] 1号", "历罚字（2025）1号", "历罚字〔2025〕11号"
+        lake, record = FactLake(house), {"uscc": STAYS, "repaired_on": MONDAY}
+        lake.put("credit_record", MONDAY, [{**record, "record_no": told}])
+        lake.put("credit_record", MONDAY, [{"uscc": STAYS, "record_no": again}], "blacklists")
+        lake.put("credit_record", MONDAY, [{"uscc": STAYS, "record_no": other}], "blacklists")
+        retention.run(house, TUESDAY)
+        assert [row["record_no"] for row in house.lake.rows("credit_record")] == [other]
+        connection = engine.connect()
+        connection.con.register("erased", suppression.erased(house, connection))
+        incoming = {"natural_key": list("abcd"), "uscc": [STAYS, STAYS, STAYS, OTHER]}
+        connection.con.register("incoming", pa.table({**incoming, "record_no": [third, again, other, told]}))
+        test = condition("credit_record", ["uscc", "record_no"], "another_source")
+        left = connection.con.execute(f"SELECT natural_key FROM incoming WHERE {test} ORDER BY ALL").fetchall()
+        assert left == [("a",), ("b",)]
+
     def test_a_repaired_record_under_any_source(self, house: House) -> None:
         record = {"record_no": "W1", "uscc": STAYS, "repaired_on": MONDAY}
         FactLake(house).put("credit_record", MONDAY, [record])

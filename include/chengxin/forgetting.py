@@ -15,7 +15,7 @@ from typing import Any
 import ibis
 from sqlalchemy import insert
 
-from chengxin import conclusions, engine, identity, pseudonyms, upkeep
+from chengxin import conclusions, documents, engine, identity, pseudonyms, upkeep
 from chengxin.engine import Connection
 from chengxin.ledger.erased import Erased
 from chengxin.settings import House
@@ -144,9 +144,9 @@ def remember(house: House, connection: Connection, name: str, gone: ibis.Table, 
     """
     names = pseudonyms.of_house(house)
     names.teach(connection)
-    document = (
-        pseudonym(gone.uscc.concat(SEPARATOR, gone.record_no)) if name == "credit_record" else ibis.null("string")
-    )
+    document = ibis.null("string")
+    if name == "credit_record":
+        document = pseudonym(gone.uscc.concat(SEPARATOR, documents.alike(gone.record_no)))
     rows = gone.mutate(
         key_sha256=pseudonym(gone.source.concat(SEPARATOR, gone.natural_key)),
         subject_sha256=pseudonym(gone._subject),

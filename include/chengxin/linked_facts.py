@@ -10,7 +10,7 @@ from datetime import date
 import ibis
 import pyarrow as pa
 
-from chengxin import identity
+from chengxin import documents, identity
 from chengxin.engine import Connection
 
 REPORT_ITEM = "信用报告"
@@ -95,7 +95,8 @@ def reports(reports: ibis.Table, live: ibis.Table, applicants: ibis.Table) -> ib
 
 
 def records(found: ibis.Table, seen: ibis.Table, applicants: ibis.Table, as_of: date) -> ibis.Table:
-    """Applicants × their records, one row a document however many sources tell of it.
+    """Applicants × their records, one row a document however many sources tell of it, and however they write its number
+    (`chengxin.documents`).
 
     Where they differ the latest identification counts, and any repair, rectification or presence in the report.
     A repair or withdrawal once seen, in whatever source, stays: an old copy of the list that comes back without it
@@ -110,9 +111,9 @@ def records(found: ibis.Table, seen: ibis.Table, applicants: ibis.Table, as_of: 
         as_of: the day.
     """
     records = found.filter(found.uscc.notnull())
-    records = records.mutate(document=records.record_no.coalesce(records.natural_key))
+    records = records.mutate(document=documents.alike(records.record_no).coalesce(records.natural_key))
     seen = seen.filter(seen.repaired_on.notnull() | seen.withdrawn_on.notnull(), ~seen.removed)
-    seen = seen.mutate(document=seen.record_no.coalesce(seen.natural_key))
+    seen = seen.mutate(document=documents.alike(seen.record_no).coalesce(seen.natural_key))
     ended = seen.group_by("uscc", "document").agg(repaired=seen.repaired_on.min(), withdrawn=seen.withdrawn_on.min())
 
     by_document = ibis.window(group_by=["uscc", "document"])

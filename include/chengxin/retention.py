@@ -16,7 +16,7 @@ from typing import Any
 import ibis
 from sqlalchemy import delete, func, select
 
-from chengxin import archive, contracts, engine, forgetting, yamlfile
+from chengxin import archive, contracts, documents, engine, forgetting, yamlfile
 from chengxin.desk import refresh as desk
 from chengxin.engine import Connection
 from chengxin.erasure import compact_ledger
@@ -112,9 +112,12 @@ _ENDED: dict[str, dict[str, tuple[str, bool]]] = {
 
 def _same_documents(seen: ibis.Table, over: ibis.Table) -> ibis.Table:
     """The keys under which any source tells of the same documents: what is over in one is over in all."""
-    documents = over.select("uscc", document=over.record_no.coalesce(over.natural_key)).distinct()
-    seen = seen.mutate(document=seen.record_no.coalesce(seen.natural_key))
-    return seen.semi_join(documents, ["uscc", "document"]).select("source", "natural_key")
+
+    def document(rows: ibis.Table) -> ibis.Value:
+        return documents.alike(rows.record_no).coalesce(rows.natural_key)
+
+    ended = over.select("uscc", document=document(over)).distinct()
+    return seen.mutate(document=document(seen)).semi_join(ended, ["uscc", "document"]).select("source", "natural_key")
 
 
 def _of(keys: ibis.Table) -> forgetting.Pick:

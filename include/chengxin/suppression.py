@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from sqlalchemy import select
 
-from chengxin import pseudonyms
+from chengxin import documents, pseudonyms
 from chengxin.ledger.erased import Erased
 from chengxin.pseudonyms import FUNCTION
 from chengxin.settings import House
@@ -55,5 +55,9 @@ def condition(table: str, columns: list[str], source: str) -> str:
     if "uscc" in columns:
         tests.append(f"{FUNCTION}(uscc) IN (SELECT subject_sha256 FROM erased WHERE reason = 'request')")
     if table == "credit_record":
-        tests.append(f"{FUNCTION}(uscc || chr(31) || record_no) IN (SELECT document_sha256 FROM erased)")
+        # As it came too: so older versions noted it.
+        tests += [
+            f"{FUNCTION}(uscc || chr(31) || {number}) IN (SELECT document_sha256 FROM erased)"
+            for number in (documents.alike_sql("record_no"), "record_no")
+        ]
     return " OR ".join(f"coalesce({test}, false)" for test in tests)

@@ -34,6 +34,7 @@ from tests.e2e.days import AS_OF
 from tests.factlake import FactLake
 from tests.policy import generator
 from tests.policy.conftest import FOLDER, given
+from tests.test_documents import LETTERS, OTHERS, SAME, folded
 from tests.test_row_hash import NULLS, ROW, SCHEMA
 
 pytestmark = pytest.mark.services
@@ -53,6 +54,11 @@ def test_hashes_are_equal(spark: engine.Connection) -> None:
     mine, theirs = (made.to_pyarrow(hashes)["h"].to_pylist() for made in (engine.connect(), spark))
     assert mine == theirs
     assert len(set(mine)) == len(mine)
+
+
+def test_document_numbers_are_alike(spark: engine.Connection) -> None:
+    numbers = [*SAME, *OTHERS, *(form for forms in LETTERS.values() for form in forms), None]
+    assert folded(spark, numbers) == folded(engine.connect(), numbers)
 
 
 @pytest.fixture(scope="module")

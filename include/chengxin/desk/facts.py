@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from chengxin.documents import alike_sql
 from chengxin.tables import TABLES
 
 
@@ -29,7 +30,7 @@ EVENTS: Mapping[str, Told] = {
     "filing_status": Told(),
     "agency": Told(),
     "credit_record": Told(
-        document="code || chr(31) || coalesce(record_no, natural_key)",
+        document=f"code || chr(31) || coalesce({alike_sql('record_no')}, natural_key)",
         ended_on="least(repaired_on, withdrawn_on)",
         lapsed_on="CAST(expires_on + INTERVAL 1 DAY AS DATE)",
     ),
