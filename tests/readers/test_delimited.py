@@ -116,6 +116,10 @@ def test_headings_once_more_are_no_record(house: House) -> None:
 def test_the_same_heading_twice_is_drift(house: House) -> None:
     with pytest.raises(DriftError, match="the same heading twice: a"):
         rows(house, file("csv"), b"a,b,a\n1,2,3\n")
+    # No line of headings, and a made-up citizen's number that stands twice in the first record.
+    with pytest.raises(DriftError, match=r"twice: \*{18}") as caught:
+        rows(house, file("csv"), b"370199199001011230,b,370199199001011230\n1,2,3\n")
+    assert "19900101" not in str(caught.value)
 
 
 def test_a_heading_of_ours_is_drift(house: House) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from chengxin import persons
 from chengxin.errors import DriftError, SourceContentError
 
 PROBLEM = "_problem"
@@ -41,7 +42,8 @@ def check_headings(headings: Sequence[str], where: str) -> None:
     twice = sorted(heading for heading, count in Counter(headings).items() if count > 1)
     if twice:
         raise DriftError(
-            f"the same heading twice: {', '.join(twice)}",
+            # A first record in place of the headings may hold anything.
+            f"the same heading twice: {', '.join(persons.hide(pa.array(twice, pa.large_string())).to_pylist())}",
             where=where,
             why="which of the columns is meant cannot be known",
             remedy="ask the sender to name them apart",
