@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CHUNK = 25_000
 """Source records normalised at a time: what bounds memory."""
+BYTES, CELLS = 32 << 20, 4_000_000
+"""What such a chunk may take in bytes, and in rows times headings: a few long, or many odd, records fill one."""
 AT_HAND = 16 << 20
 """Bytes just archived that wait in memory to be judged, at most; the rest is read from the archive."""
 
@@ -186,13 +188,15 @@ def chunks(
     tally: Tally,
     at_hand: Callable[[RawObject], bytes | None] = lambda _: None,
 ) -> Iterator[Any]:
-    """The records of raw objects in chunks of at most `CHUNK`: small pages are put together, for the sake of speed."""
+    """The records of raw objects in chunks of at most `CHUNK` records, `BYTES` and `CELLS` (or of one part of what a
+    reader brings): small pages are put together, for the sake of speed."""
     import pyarrow as pa
 
     from chengxin import readers
 
     waiting: list[pa.Table] = []
-    rows = 0
+    rows = size = 0
+    names: set[str] = set()
     for raw_object in raw:
         batches = readers.batches(house, contract, raw_object, at_hand(raw_object))
         while True:
@@ -200,13 +204,18 @@ def chunks(
                 batch = next(batches, None)
             if batch is None:
                 break
-            for start in range(0, max(batch.num_rows, 1), CHUNK):
-                part = pa.Table.from_batches([batch.slice(start, CHUNK)])
-                if waiting and rows + part.num_rows > CHUNK:
+            # Far quicker than its `nbytes`, which is asked for every page.
+            taken, count = batch.get_total_buffer_size(), max(batch.num_rows, 1)
+            step = min(CHUNK, max(1, count * BYTES // max(taken, 1)))
+            for start in range(0, count, step):
+                part = pa.Table.from_batches([batch.slice(start, step)])
+                share = taken * part.num_rows // count
+                rows, size = rows + part.num_rows, size + share
+                names.update(batch.schema.names)
+                if waiting and (rows > CHUNK or size > BYTES or rows * len(names) > CELLS):
                     yield pa.concat_tables(waiting, promote_options="permissive")
-                    waiting, rows = [], 0
+                    waiting, rows, size, names = [], part.num_rows, share, set(batch.schema.names)
                 waiting.append(part)
-                rows += part.num_rows
     if waiting:
         yield pa.concat_tables(waiting, promote_options="permissive")
 

@@ -46,6 +46,8 @@ _WAITING = 4
 """Files of staging that wait to be written: those of about one chunk."""
 _FILE = 10_000
 """Rows of a file, at least, but for the last: a file costs milliseconds, and most chunks reject but a few rows."""
+_BYTES = 16 << 20
+"""Bytes that wait for more rows of a file, at most."""
 
 
 @dataclass(frozen=True)
@@ -318,7 +320,8 @@ class Staging:
             return
         gathered = self._gathered.setdefault((kind, chosen, where), [])
         gathered.append(rows)
-        if sum(table.num_rows for table in gathered) >= _FILE:
+        taken = sum(table.get_total_buffer_size() for table in gathered)
+        if sum(table.num_rows for table in gathered) >= _FILE or taken >= _BYTES:
             self._flush((kind, chosen, where))
 
     def _flush(self, which: tuple[str, str, str]) -> None:

@@ -32,6 +32,8 @@ from chengxin.reads import FilesRead
 
 BLOCK = 8 << 20
 """Bytes parsed at once: no row is longer."""
+MOST_ASIDE = 250_000
+"""Rows of one block that do not fit its headings, at most: they are held as Python objects."""
 
 
 def batches(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
@@ -50,10 +52,13 @@ def batches(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
         yield from rows.batches()
     except pa.ArrowInvalid as error:
         long = "straddling" in str(error)
+        why = "a quote that is opened and not closed swallows what follows" if long else str(error)[:120]
+        if rows.too_many_bad:
+            why = f"{MOST_ASIDE:,} rows with more or fewer fields than headings, one after the other"
         raise SourceContentError(
             f"a row of more than {BLOCK >> 20} MiB" if long else "not a delimited file",
             where=f"{where}, after row {rows.done:,}",
-            why="a quote that is opened and not closed swallows what follows" if long else str(error)[:120],
+            why=why,
             remedy="ask the sender to mend the file",
         ) from None
     finally:
@@ -143,11 +148,17 @@ class _Rows:
         """Whether the last row holds what a quote that was never closed has swallowed."""
         return self._last_breaks and self._stream.quotes % 2 == 1
 
+    @property
+    def too_many_bad(self) -> bool:
+        """Whether more rows do not fit the headings than are held."""
+        return len(self._bad) >= MOST_ASIDE
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         try:
             with self._reader() as reader:
                 for parsed in reader:
-                    yield from pieces(self._batch(parsed.columns))
+                    for part in pieces(parsed):
+                        yield from pieces(self._batch(part.columns))
         except pa.ArrowInvalid as error:
             if not str(error).startswith("Empty CSV file"):
                 raise
@@ -169,7 +180,7 @@ class _Rows:
 
     def _set_aside(self, row: arrow_csv.InvalidRow) -> str:
         self._bad.append(row)
-        return "skip"
+        return "skip" if len(self._bad) < MOST_ASIDE else "error"
 
     def _batch(self, good: Sequence[pa.Array]) -> pa.RecordBatch:
         count = len(good[0])

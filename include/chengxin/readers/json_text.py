@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
 from operator import attrgetter
 from typing import Any
 
@@ -16,10 +15,10 @@ from chengxin.errors import SourceContentError
 from chengxin.readers import regular
 from chengxin.readers.decode import decoded, not_utf8, utf8
 from chengxin.readers.raw import Raw
-from chengxin.readers.rows import MAX_ROWS, batch, from_records, pieces, texts
+from chengxin.readers.rows import PART, batch, from_records, pieces, texts
 from chengxin.reads import FilesRead
 
-MAX_RECORD = 16 << 20
+MAX_RECORD = 8 << 20
 """Characters of one record at most."""
 ROWS = 10_000
 """Records that are held as Python objects at once, of a document."""
@@ -81,11 +80,16 @@ def document(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
         SourceContentError: not in the contract's encoding, no JSON, cut off, or no list there.
     """
     stream = decoded(raw.chunks(), read.encoding, raw.where)
-    elements = _Reader(stream, raw.where).elements(read.records.split(".") if read.records else [])
-    first = 0
-    while records := list(islice(elements, min(ROWS, MAX_ROWS))):
-        yield from_records(records, raw.sha256, raw.where, first_row=first)
-        first += len(records)
+    reader = _Reader(stream, raw.where)
+    waiting: list[Any] = []
+    first = since = 0
+    for record in reader.elements(read.records.split(".") if read.records else []):
+        waiting.append(record)
+        if len(waiting) == ROWS or reader.at - since > PART:
+            yield from_records(waiting, raw.sha256, raw.where, first_row=first)
+            first, since, waiting = first + len(waiting), reader.at, []
+    if waiting:
+        yield from_records(waiting, raw.sha256, raw.where, first_row=first)
 
 
 def _regular(path: tuple[str, ...], headings: Sequence[str], data: bytes, sha256: str) -> pa.RecordBatch | None:
@@ -172,6 +176,11 @@ class _Reader:
         self._chunks, self._where = chunks, where
         self._text, self._at, self._gone = "", 0, 0
         self._scan = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str).raw_decode
+
+    @property
+    def at(self) -> int:
+        """Characters read."""
+        return self._gone + self._at
 
     def elements(self, path: Sequence[str]) -> Iterator[Any]:
         """The elements of the list at the path, then a look at the rest: a document that is cut off says so."""
@@ -270,7 +279,7 @@ class _Reader:
     def _bad(self, why: str) -> SourceContentError:
         return SourceContentError(
             "no JSON as the contract describes it",
-            where=f"{self._where}, character {self._gone + self._at + 1:,}",
+            where=f"{self._where}, character {self.at + 1:,}",
             why=why,
             remedy="compare `records` of the contract; a document that is cut off must be sent once more",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -25,6 +25,16 @@ MAX_ROWS = 50_000
 """Rows of one batch at most."""
 MAX_COLUMNS = 2_000
 """Headings at most: more is no table of ours, and would cost memory for every row."""
+MAX_HEADING = 1_000
+"""Characters of a heading at most."""
+MAX_BYTES = 1 << 20
+"""Bytes of one record's values at most: a list of some thousand applicants inside one fits, and a bounded number of
+records is bounded memory."""
+KEPT = MAX_BYTES // MAX_COLUMNS
+"""Bytes of a value that is kept where its record has too many: codes, numbers and names are, and no number of them is
+too many again."""
+PART = 4 << 20
+"""Characters of records that are held as Python objects at once."""
 NUL_SIGN = "\N{SYMBOL FOR NULL}"
 """Stands in a text for a NUL, which no text should hold and many tools stumble over."""
 
@@ -36,9 +46,17 @@ def check_headings(headings: Sequence[str], where: str) -> None:
 
     Raises:
         DriftError: the same heading twice, or one that is a column of ours.
-        SourceContentError: more than `MAX_COLUMNS`.
+        SourceContentError: more than `MAX_COLUMNS`, or one beyond `MAX_HEADING`.
     """
     check_width(len(headings), where)
+    longest = max(map(len, headings), default=0)
+    if longest > MAX_HEADING:
+        raise SourceContentError(
+            f"a heading of {longest:,} characters, more than {MAX_HEADING:,}",
+            where=where,
+            why="no table of ours has such headings: another kind of file, broken, or made to harm",
+            remedy="look at the file before anything else does; ask the sender for it once more",
+        )
     twice = sorted(heading for heading, count in Counter(headings).items() if count > 1)
     if twice:
         raise DriftError(
@@ -78,7 +96,7 @@ def batch(
     problems: Mapping[int, str] | None = None,
     rows: int | None = None,
 ) -> pa.RecordBatch:
-    """One batch from its columns of text.
+    """One batch from its columns of text. A record beyond `MAX_BYTES` loses its long values, and says so in `_problem`.
 
     Args:
         columns: heading → values, all of the same length.
@@ -92,10 +110,20 @@ def batch(
     problem = pa.nulls(count, _STRING)
     if problems:
         problem = pa.array([problems.get(row) for row in range(count)], _STRING)
-    return pa.RecordBatch.from_arrays(
+    whole = pa.RecordBatch.from_arrays(
         [*columns.values(), problem, pa.array(raw_rows, pa.int32()), pa.repeat(pa.scalar(sha256, _STRING), count)],
         names=[*columns, *OWN_COLUMNS],
     )
+    # Most pages are smaller than one record may be.
+    if whole.get_total_buffer_size() <= MAX_BYTES:
+        return whole
+    long = _too_long(columns.values(), count)
+    if not long.any():
+        return whole
+    problems = dict(problems or {})
+    for row in np.flatnonzero(long).tolist():
+        mark_long(problems, row)
+    return batch(_shortened(columns, long), sha256, first_row=first_row, problems=problems, rows=rows)
 
 
 def from_records(
@@ -122,14 +150,13 @@ def from_records(
     layouts = dict.fromkeys(map(tuple, records))
     headings = list(dict.fromkeys(heading for layout in layouts for heading in layout))
     check_headings(headings, where)
-    if len(layouts) == 1:
-        values = [list(map(itemgetter(heading), records)) for heading in headings]
-    else:
-        values = [[record.get(heading) for record in records] for heading in headings]
-    columns = {
-        heading: texts(column, may_hold_nul, heading, problems)
-        for heading, column in zip(headings, values, strict=True)
-    }
+    columns = {}
+    for heading in headings:
+        if len(layouts) == 1:
+            values = list(map(itemgetter(heading), records))
+        else:
+            values = [record.get(heading) for record in records]
+        columns[heading] = texts(values, may_hold_nul, heading, problems)
     return batch(columns, sha256, first_row=first_row, problems=problems, rows=len(records))
 
 
@@ -214,10 +241,41 @@ def pieces(whole: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield whole.slice(start, MAX_ROWS)
 
 
+def mark_long(problems: dict[int, str], row: int) -> None:
+    """A problem of a row whose long values are not kept."""
+    add(problems, row, f"more than {MAX_BYTES >> 20} MiB in one record")
+
+
+def add(problems: dict[int, str], row: int, problem: str) -> None:
+    """One more problem of a row."""
+    problems[row] = f"{problems[row]}; {problem}" if row in problems else problem
+
+
+def _too_long(columns: Iterable[pa.Array], count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which records have more bytes than one may have."""
+    lengths = [pc.fill_null(pc.binary_length(column), 0) for column in columns]
+    together = np.zeros(count, np.int64)
+    if sum(pc.max(length).as_py() or 0 for length in lengths) > MAX_BYTES:
+        for length in lengths:
+            together += length.to_numpy(zero_copy_only=False)
+    return together > MAX_BYTES
+
+
+def _shortened(columns: Mapping[str, pa.Array], long: np.ndarray[Any, np.dtype[np.bool_]]) -> dict[str, pa.Array]:
+    """The columns without the long values of some records."""
+    order = np.arange(len(long))
+    kept = {}
+    for heading, column in columns.items():
+        lengths = pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
+        # Choosing anew leaves the bytes behind; replacing by null would keep them below it.
+        kept[heading] = column.take(pa.array(order, mask=long & (lengths > KEPT)))
+    return kept
+
+
 def _add(problems: dict[int, str], mask: pa.BooleanArray, problem: str) -> None:
     if mask.true_count:
         for row in np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist():
-            problems[row] = f"{problems[row]}; {problem}" if row in problems else problem
+            add(problems, row, problem)
 
 
 def _kind(value: Any) -> str:

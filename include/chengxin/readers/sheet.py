@@ -27,6 +27,10 @@ from openpyxl.utils.exceptions import InvalidFileException
 from chengxin.errors import SourceContentError
 from chengxin.readers.raw import Raw
 from chengxin.readers.rows import (
+    KEPT,
+    MAX_BYTES,
+    PART,
+    add,
     batch,
     check_headings,
     mark_nameless,
@@ -42,6 +46,10 @@ MAX_STRINGS = 256 << 20
 """Bytes of its table of strings, which is held in memory."""
 MAX_PART = 32 << 20
 """Bytes of any other part (styles, relations), which is held as a tree."""
+MAX_ROW = 16 << 20
+"""Bytes of one row at most, as the part is written: it is held as a tree."""
+MAX_CELL = 32_767
+"""Characters of a cell, by the format's own limit."""
 ROWS, CELLS = 10_000, 2_000_000
 """Rows, and cells, held as Python objects at once."""
 LAST_ROW = 1_048_576
@@ -54,6 +62,7 @@ _UNREADABLE = (
 )  # fmt: skip
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]+[0-9]+:[A-Z]+[0-9]+)"')
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
+_ROW = re.compile(rb"</?(?:\w+:)?row[\s/>]")
 _FAR_CELL = re.compile(rb"""<(?:\w+:)?c\s[^>]*?\br\s*=\s*["'][A-Za-z]{4,}""")
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 
@@ -118,15 +127,17 @@ def _batches(
         )
     filled = ((row, formula) for row, formula in numbered if any(_filled(value) for value in (*row, *formula)))
     done = 0
-    while part := _part(filled):
-        yield _batch(part, names, sha256, done)
-        done += len(part)
-    if not done:
-        yield _batch([], names, sha256, 0)
-
-
-def _batch(part: Sequence[tuple[_Row, _Row]], names: Sequence[str], sha256: str, first_row: int) -> pa.RecordBatch:
     problems: dict[int, str] = {}
+    while part := _part(filled, problems):
+        yield _batch(part, names, sha256, done, problems)
+        done, problems = done + len(part), {}
+    if not done:
+        yield _batch([], names, sha256, 0, {})
+
+
+def _batch(
+    part: Sequence[tuple[_Row, _Row]], names: Sequence[str], sha256: str, first_row: int, problems: dict[int, str]
+) -> pa.RecordBatch:
     width = max([len(names), *(len(row) for row, _ in part)])
     rows = [_computed(row, formula, index, problems) for index, (row, formula) in enumerate(part)]
     columns: dict[str, pa.Array] = {}
@@ -141,16 +152,31 @@ def _batch(part: Sequence[tuple[_Row, _Row]], names: Sequence[str], sha256: str,
     return batch(columns, sha256, first_row=first_row, problems=problems, rows=len(part))
 
 
-def _part(rows: Iterator[tuple[_Row, _Row]]) -> list[tuple[_Row, _Row]]:
-    """The next rows: fewer where they are wide, so that their cells fit into memory."""
+def _part(rows: Iterator[tuple[_Row, _Row]], problems: dict[int, str]) -> list[tuple[_Row, _Row]]:
+    """The next rows: fewer where they are wide or long, so that their cells fit into memory."""
     part: list[tuple[_Row, _Row]] = []
-    cells = 0
+    cells = characters = 0
     for row in islice(rows, ROWS):
-        part.append(row)
-        cells += len(row[0]) + len(row[1])
-        if cells >= CELLS:
+        lengths = [_length(value) for values in row for value in values]
+        # A text that is written once may stand in every cell: here it is one object still.
+        if max(lengths) > MAX_CELL or sum(lengths) > MAX_BYTES:
+            part.append((_shortened(row[0]), _shortened(row[1])))
+            add(problems, len(part) - 1, f"a cell of more than {MAX_CELL:,} characters, or far too many of them")
+        else:
+            part.append(row)
+            characters += sum(lengths)
+        cells += len(lengths)
+        if cells >= CELLS or characters >= PART:
             break
     return part
+
+
+def _length(value: Any) -> int:
+    return len(value) if type(value) is str else 0
+
+
+def _shortened(row: _Row) -> _Row:
+    return [None if _length(value) > KEPT else value for value in row]
 
 
 def _computed(row: _Row, formula: _Row, index: int, problems: dict[int, str]) -> _Row:
@@ -162,7 +188,7 @@ def _computed(row: _Row, formula: _Row, index: int, problems: dict[int, str]) ->
         written = str(getattr(value, "text", value) or "")
         if whole[place] is None and written.startswith("="):
             whole[place] = written
-            problems[index] = f"a formula that was never computed (column {place + 1})"
+            add(problems, index, f"a formula that was never computed (column {place + 1})")
     return whole
 
 
@@ -206,16 +232,18 @@ def _scan(book: zipfile.ZipFile, path: str, where: str) -> _Scan:
         SourceContentError: cells that would take more memory than the format allows them.
     """
     merged: set[str] = set()
-    formulas, tail = False, b""
+    formulas, tail, since = False, b"", 0
     with book.open(path) as stream:
         while chunk := stream.read(1 << 20):
             window = tail + chunk
+            since = 0 if _ROW.search(window) else since + len(chunk)
             # Excel's own limit is 32,767 characters a cell and three letters a column.
-            if (len(chunk) == 1 << 20 and b"<" not in chunk) or b"\0" in chunk or _FAR_CELL.search(window):
+            endless = (len(chunk) == 1 << 20 and b"<" not in chunk) or since > MAX_ROW
+            if endless or b"\0" in chunk or _FAR_CELL.search(window):
                 raise SourceContentError(
                     "a sheet with cells that no spreadsheet program writes",
                     where=f"{where}, {path}",
-                    why="a value of more than 1 MiB, a column beyond the last, or not UTF-8: broken, or made to harm",
+                    why="a value or a row too long, a column beyond the last, or not UTF-8: broken, or made to harm",
                     remedy="look at the file before anything else does; ask the sender for CSV",
                 )
             merged.update(area.decode() for area in _MERGED.findall(window))

@@ -22,10 +22,10 @@ from defusedxml.common import DefusedXmlException
 from chengxin.errors import SourceContentError
 from chengxin.readers.decode import decoded
 from chengxin.readers.raw import Raw
-from chengxin.readers.rows import from_records
+from chengxin.readers.rows import PART, from_records
 from chengxin.reads import FilesRead
 
-MAX_RECORD = 16 << 20
+MAX_RECORD = 8 << 20
 """Characters of one record, or of one tag, at most."""
 MAX_DEPTH = 100
 ROWS = 10_000
@@ -44,14 +44,14 @@ def batches(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
             `MAX_RECORD`, elements nested beyond `MAX_DEPTH`, or no element at the path.
         DriftError: a heading that is a column of ours.
     """
-    records = _records(raw, read)
     waiting: list[dict[str, Any]] = []
-    first = 0
-    for record in records:
+    first = size = 0
+    for record, characters in _records(raw, read):
         waiting.append(record)
-        if len(waiting) == ROWS:
+        size += characters
+        if len(waiting) == ROWS or size > PART:
             yield from_records(waiting, raw.sha256, raw.where, first_row=first)
-            first, waiting = first + ROWS, []
+            first, size, waiting = first + len(waiting), 0, []
     if waiting:
         yield from_records(waiting, raw.sha256, raw.where, first_row=first)
 
@@ -70,7 +70,8 @@ class _Handler(ContentHandler):
         self._size = 0
         self.parents = 0
         self.events = 0
-        self.done: list[dict[str, Any]] = []
+        self.done: list[tuple[dict[str, Any], int]] = []
+        """Records, each with what it takes in characters."""
 
     def startElement(self, name: str, attrs: Any) -> None:  # noqa: N802 - SAX's name
         self.events += 1
@@ -106,7 +107,8 @@ class _Handler(ContentHandler):
         text = "".join(texts).strip()
         if text:
             fields.setdefault("text", []).append(text)
-        self.done.append({key: values[0] if len(values) == 1 else values for key, values in fields.items()})
+        record = {key: values[0] if len(values) == 1 else values for key, values in fields.items()}
+        self.done.append((record, self._size))
         self._size = 0
 
     def _grow(self, by: int) -> None:
@@ -129,7 +131,7 @@ def _value(fields: dict[str, list[Any]], texts: list[str]) -> Any:
     return {**whole, "text": text} if text and "text" not in whole else whole
 
 
-def _records(raw: Raw, read: FilesRead) -> Iterator[dict[str, Any]]:
+def _records(raw: Raw, read: FilesRead) -> Iterator[tuple[dict[str, Any], int]]:
     handler = _Handler(read.records.split("."))
     parser = defusedxml.sax.make_parser()
     parser.forbid_dtd = True
