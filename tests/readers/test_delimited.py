@@ -146,6 +146,58 @@ def test_an_open_quote_is_refused(house: House, tail: str) -> None:
         rows(house, file("csv"), f"a,b\n0,z\n1{tail}\n".encode())
 
 
+STRAY = [f"{n},虚构{n},未报年报,2026-01-05,第{n}号" for n in range(30)]
+
+
+@pytest.mark.parametrize("breaks", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    ("opens", "closes"),
+    [
+        ((5, "未报", '"未报'), (20, "年报,", '年报",')),
+        ((5, "未报", '"未报'), (6, "年报,", '年报",')),
+        ((0, "未报", '"未报'), (29, "年报,", '年报",')),
+        # The other one stands elsewhere: the row has another number of fields besides.
+        ((5, "未报", '"未报'), (20, "2026-01-05,", '2026-01-05",')),
+        ((5, "虚", '"虚'), (20, "年报,", '年报",')),
+        # A quote of the next company's own ends it.
+        ((5, "未报", '"未报'), (20, "未报年报", '"未报年报"')),
+    ],
+)
+def test_rows_swallowed_between_two_stray_quotes_are_let_go_and_none_is_wrong_about_another(
+    house: House, breaks: str, opens: tuple[int, str, str], closes: tuple[int, str, str]
+) -> None:
+    lines = list(STRAY)
+    for n, old, new in (opens, closes):
+        lines[n] = lines[n].replace(old, new)
+    first, last = opens[0], closes[0]
+    found = rows(house, file("csv"), breaks.join(["code,who,why,since,no", *lines, ""]).encode())
+    assert len(found) == 30
+    for n, row in enumerate(found):
+        swallowed = first <= n <= last
+        assert row.get("_problem") == (
+            f"a stray quote made one row of {last - first + 1} lines" if swallowed else None
+        ), n
+        assert (row["code"].strip('"'), row["no"]) == (str(n), f"第{n}号")
+
+
+def test_a_value_of_several_lines_is_no_swallowed_row(house: House) -> None:
+    address = "第一行, 三楼\n第二行, 某室, 转交\r\n\n第三行"
+    table = [["a", "b", "c", "d"], ["1", address, "2", "3"], ["x\ny", "1,5", address, ","], ["4", "5", "6", "7"]]
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer).writerows(table)
+    found = rows(house, file("csv"), buffer.getvalue().encode())
+    assert [list(row.values()) for row in found] == table[1:]
+    assert rows(house, file("csv"), b'a\n"x\ny"\n"1,2\n3,4"\n') == [{"a": "x\ny"}, {"a": "1,2\n3,4"}]
+
+
+def test_a_quote_that_swallows_rows_without_end_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "MOST_ASIDE", 100)
+    for text in ('1,"2\n' + "3,4\n" * 200 + '5,6"\n', "1\n" * 200):
+        with pytest.raises(SourceContentError) as caught:
+            rows(house, file("csv"), f"a,b\n{text}".encode())
+        assert "100 rows" in str(caught.value.why)
+
+
 def test_a_quote_inside_a_word_is_none(house: House) -> None:
     assert rows(house, file("csv"), b'a,b\n5" pipe,x\n') == [{"a": '5" pipe', "b": "x"}]
 
@@ -208,7 +260,10 @@ def test_an_unknown_encoding_is_configuration(house: House) -> None:
 
 # Whatever comes ----------------------------------------------------------------------------------------------------
 
-CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff"), max_size=8)
+CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff"), max_size=8).filter(
+    # Such a value may look like two rows between stray quotes.
+    lambda cell: not ("," in cell and set("\r\n") & set(cell))
+)
 TABLES = st.integers(1, 4).flatmap(
     lambda width: st.lists(st.lists(CELLS, min_size=width, max_size=width), max_size=12).map(lambda t: (width, t))
 )

@@ -1,18 +1,22 @@
 """Delimited text (CSV), streamed through Arrow's parser.
 
 Quoted line breaks are part of their value. A row with too many or too few fields arrives with what it has and a
-`_problem`. A quote that is never closed swallows the rest of a file: that file is refused.
+`_problem`. A quote that is never closed swallows the rest of a file: that file is refused. Where a second stray quote
+ends it, the rows between have become one, which speaks of the first one's subject in the last one's words: a row whose
+lines look like rows of their own arrives as these, each with a `_problem`.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from chengxin.errors import SourceContentError
@@ -33,7 +37,10 @@ from chengxin.reads import FilesRead
 BLOCK = 8 << 20
 """Bytes parsed at once: no row is longer."""
 MOST_ASIDE = 250_000
-"""Rows of one block that do not fit its headings, at most: they are held as Python objects."""
+"""Rows of one block that do not fit its headings, or that a quote has swallowed, at most: they are held as Python
+objects."""
+
+_BREAK = re.compile(r"\r\n|\r|\n")
 
 
 def batches(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
@@ -140,6 +147,7 @@ class _Rows:
         self._names, self._delimiter, self._sha256, self._stream = names, delimiter, sha256, stream
         self._bad: list[arrow_csv.InvalidRow] = []
         self._last_breaks = False
+        self._parsed = 0
         self.done = 0
         """Rows delivered."""
 
@@ -184,8 +192,8 @@ class _Rows:
 
     def _batch(self, good: Sequence[pa.Array]) -> pa.RecordBatch:
         count = len(good[0])
-        # Good rows before each bad one, counted from the last row delivered.
-        ranks = np.array([row.number - 1 - self.done - i for i, row in enumerate(self._bad)], dtype=np.int64)
+        # Good rows before each bad one, counted from the last row that was delivered as it was parsed.
+        ranks = np.array([row.number - 1 - self._parsed - i for i, row in enumerate(self._bad)], dtype=np.int64)
         due = int(np.searchsorted(ranks, count, side="right"))
         bad, self._bad, ranks = self._bad[:due], self._bad[due:], ranks[:due]
         order = np.arange(count)
@@ -202,12 +210,70 @@ class _Rows:
             int(place): f"{row.actual_columns} fields under {row.expected_columns} headings"
             for place, row in zip(places[count:], bad, strict=True)
         }
-        named = self._named(columns, problems)
         rows, first = count + due, self.done
-        self.done += rows
+        self._parsed += rows
         if rows:
             self._last_breaks = any("\n" in (column[rows - 1].as_py() or "") for column in columns)
+        if self._stream.quotes and len(columns) > 1:
+            written = {int(place): row.text for place, row in zip(places[count:], bad, strict=True)}
+            columns, rows = self._let_go(columns, written, problems)
+        named = self._named(columns, problems)
+        self.done += rows
         return batch(named, self._sha256, first_row=first, problems=problems, rows=rows)
+
+    def _let_go(
+        self, columns: Sequence[pa.Array], written: dict[int, str], problems: dict[int, str]
+    ) -> tuple[Sequence[pa.Array], int]:
+        """The rows, and their number, with those that a quote had swallowed as rows of their own.
+
+        Args:
+            columns: the values.
+            written: row → how it is written, of those with another number of fields.
+            problems: row → what is wrong with it; renumbered and added to.
+        """
+        count, width = len(columns[0]), len(columns)
+        swallowed: dict[int, list[str]] = {}
+        suspects = [*self._with_breaks(columns), *(row for row, text in written.items() if _BREAK.search(text))]
+        for row in dict.fromkeys(suspects):
+            text = written.get(row) or self._delimiter.join(column[row].as_py() or "" for column in columns)
+            lines = [line for line in _BREAK.split(text) if line]
+            # Every line of a row that was one has as many delimiters as there are between the headings.
+            if sum(line.count(self._delimiter) == width - 1 for line in lines) > 1:
+                swallowed[row] = lines
+        if not swallowed:
+            return columns, count
+        if sum(map(len, swallowed.values())) > MOST_ASIDE:
+            raise pa.ArrowInvalid(f"a quote has swallowed more than {MOST_ASIDE:,} rows")
+        times = np.ones(count, np.int64)
+        times[list(swallowed)] = [len(lines) for lines in swallowed.values()]
+        starts = np.cumsum(times) - times
+        order = np.repeat(np.arange(count), times)
+        told = {int(starts[row]): problem for row, problem in problems.items()}
+        fields: list[list[str | None]] = []
+        for row, lines in swallowed.items():
+            place = int(starts[row])
+            order[place : place + len(lines)] = np.arange(len(lines)) + (count + len(fields))
+            told |= dict.fromkeys(range(place, place + len(lines)), f"a stray quote made one row of {len(lines)} lines")
+            fields += [self._padded(line.split(self._delimiter)) for line in lines]
+        problems.clear()
+        problems |= told
+        taken = pa.array(order)
+        return [
+            pa.concat_arrays([column, pa.array([row[i] for row in fields], pa.string())]).take(taken)
+            for i, column in enumerate(columns)
+        ], len(order)
+
+    def _with_breaks(self, columns: Sequence[pa.Array]) -> list[int]:
+        """The rows with a value that holds both a line break and a delimiter."""
+        both = np.zeros(len(columns[0]), bool)
+        for column in columns:
+            found = pc.match_substring(column, self._delimiter)
+            if found.true_count:
+                at = np.flatnonzero(pc.fill_null(found, False).to_numpy(zero_copy_only=False))
+                some = column.take(pa.array(at))
+                breaks = pc.or_(pc.match_substring(some, "\n"), pc.match_substring(some, "\r"))
+                both[at] |= breaks.to_numpy(zero_copy_only=False)
+        return [int(row) for row in np.flatnonzero(both)]
 
     def _named(self, columns: Sequence[pa.Array], problems: dict[int, str]) -> dict[str, pa.Array]:
         named = {}
@@ -225,5 +291,8 @@ class _Rows:
             fields = next(csv.reader(io.StringIO(row.text, newline=""), delimiter=self._delimiter), [])
         except csv.Error:
             fields = []
+        return self._padded(fields)
+
+    def _padded(self, fields: Sequence[str]) -> list[str | None]:
         width = len(self._names)
         return [*fields[:width], *[None] * (width - len(fields))]
