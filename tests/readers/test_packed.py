@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import stat
+import struct
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -97,3 +98,24 @@ def test_too_many_members_and_too_many_bytes(house: House, monkeypatch: pytest.M
     monkeypatch.setattr(packed, "MAX_UNPACKED", 19)
     with pytest.raises(SourceContentError, match="unpacks to"):
         rows(house, CSV, data)
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_list_of_members_without_end_is_not_read(house: House, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[zipfile.ZipInfo] = []
+
+    class Info(zipfile.ZipInfo):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            made.append(self)
+
+    monkeypatch.setattr(zipfile, "ZipInfo", Info)
+    entry = struct.pack("<IHHHHHHIIIHHHHHII", 0x02014B50, 20, 20, 0, 0, 0, 33, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0)
+    count = packed.MAX_DIRECTORY // (len(entry) + 8) + 1
+    entries = b"".join(entry + b"%08d" % n for n in range(count))
+    ends = struct.pack("<IQHHIIQQQQ", 0x06064B50, 44, 45, 45, 0, 0, count, count, len(entries), 4)
+    ends += struct.pack("<IIQI", 0x07064B50, 0, 4 + len(entries), 1)
+    ends += struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    with pytest.raises(SourceContentError, match="too many"):
+        rows(house, CSV if kind == "csv" else file("xlsx"), b"PK\x03\x04" + entries + ends)
+    assert not made

@@ -200,7 +200,7 @@ class _Rows:
         places = np.concatenate([order + np.searchsorted(ranks, order, side="right"), ranks + np.arange(due)])
         fields = [self._fields(row) for row in bad]
         order = np.argsort(places, kind="stable")
-        columns = list(good)
+        columns: Sequence[pa.Array] = list(good)
         if bad:
             columns = [
                 pa.concat_arrays([column, pa.array([row[i] for row in fields], pa.string())]).take(pa.array(order))

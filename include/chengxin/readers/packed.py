@@ -28,6 +28,10 @@ MAX_UNPACKED = 4 << 30
 MAX_RATIO = 1_000
 """Times that a member of more than 1 MiB may be larger than packed: a text of ours packs ten- to fiftyfold."""
 
+MAX_DIRECTORY = 4 << 20
+"""Bytes of an archive's list of its members: 10,000 of them with long names. The library reads it whole, and makes
+half a KiB of every 50 bytes, before it can be asked for their number."""
+
 _CHUNK = 1 << 20
 _UTF8_FLAG, _LOCKED_FLAG = 0x800, 0x1
 _UNREADABLE = (
@@ -36,6 +40,31 @@ _UNREADABLE = (
 )  # fmt: skip
 
 Reader = Callable[[Raw], Iterator[pa.RecordBatch]]
+
+
+class TooManyMembersError(Exception):
+    """An archive's list of its members is longer than `MAX_DIRECTORY`."""
+
+
+class Bounded:
+    """A file for the library to open as an archive, that does not let it read a list of members without end.
+
+    Raises:
+        TooManyMembersError: where it tries to.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As a file."""
+        if size is not None and size > MAX_DIRECTORY:
+            raise TooManyMembersError
+        return self._file.read(-1 if size is None else size)
+
+    def close(self) -> None:
+        """Leaves the file open: it is whoever's it was."""
 
 
 def batches(raw: Raw, pattern: str, read: Reader) -> Iterator[pa.RecordBatch]:
@@ -54,8 +83,14 @@ def batches(raw: Raw, pattern: str, read: Reader) -> Iterator[pa.RecordBatch]:
     """
     with raw.open() as file:
         try:
-            book = zipfile.ZipFile(file)
+            book = zipfile.ZipFile(Bounded(file))
             members = _members(book, raw.where)
+        except TooManyMembersError:
+            raise _bad(
+                "a ZIP archive with too many members",
+                raw.where,
+                f"their list alone takes over {MAX_DIRECTORY >> 20} MiB",
+            ) from None
         except _UNREADABLE as error:
             raise _bad("no ZIP archive", raw.where, f"{_beginning(file)}; {type(error).__name__}") from None
         fitting = sorted(name for name in members if _fits(name, pattern))

@@ -25,6 +25,7 @@ from openpyxl.utils.datetime import WINDOWS_EPOCH
 from openpyxl.utils.exceptions import InvalidFileException
 
 from chengxin.errors import SourceContentError
+from chengxin.readers.packed import MAX_DIRECTORY, Bounded, TooManyMembersError
 from chengxin.readers.raw import Raw
 from chengxin.readers.rows import (
     KEPT,
@@ -264,8 +265,15 @@ def _check(file: IO[bytes], where: str) -> dict[str, _Scan]:
             remedy="ask the sender to save it as .xlsx, without a password",
         )
     try:
-        with zipfile.ZipFile(file) as book:
+        with zipfile.ZipFile(Bounded(file)) as book:
             sizes = {info.filename: info.file_size for info in book.infolist()}
+    except TooManyMembersError:
+        raise SourceContentError(
+            "a workbook with too many parts",
+            where=where,
+            why=f"their list alone takes over {MAX_DIRECTORY >> 20} MiB: broken, or made to harm",
+            remedy="look at the file before anything else does; ask the sender for CSV",
+        ) from None
     except _UNREADABLE:
         raise SourceContentError(
             "no .xlsx workbook",
