@@ -41,7 +41,7 @@ def read(*pages: Sequence[Any], ignore: Sequence[str] = ()) -> dict[str, Any]:
                 top += 14 if close else 40
             else:
                 tables.append((number, [list(row) for row in part], top, top + 20 * len(part)))
-                top += 20 * len(part) + 40
+                top += 20 * len(part) + (4 if close else 40)
     contract = CONTRACT.model_copy(update={"ignore": tuple(ignore)})
     found = record({"pages": len(pages), "lines": lines, "tables": tables}, [*CONTRACT.columns, *ignore], contract)
     return {key: json.loads(value) if key == LIST else value for key, value in found.items() if value is not None}
@@ -129,6 +129,8 @@ UNCLEAR: dict[str, tuple[Sequence[Any], str]] = {
     "a page number in a row": ([LIST, [HEAD, [*ROW[:3], "区局第1页共2页", *ROW[4:]]]], "a page number inside"),
     "no date": ([LIST, [HEAD, [*ROW[:4], "2025-13-41", ""]]], "a date under 认定日期 that is none"),
     "cut value": ([LIST, [HEAD, [*ROW[:3], "市生态环境局历…", *ROW[4:]]]], "cut off"),
+    "several lines in a cell": ([LIST, [HEAD, [*ROW[:2], "严重\n一般", *ROW[3:]]]], "which may be several items"),
+    "an item twice": ([LIST, [HEAD, ROW, ROW]], "holds an item twice"),
     "numbers with a gap": ([LIST, [["序号", *HEAD], ["1", *item(1)], ["3", *item(3)]]], "does not number its items"),
     "list without lines": ([LIST, "文书号\t信息类型\t失信程度", NO_ITEMS], "a table without lines"),
     "rows without lines": ([NO_ITEMS, "示例罚字1号\t行政处罚\t严重\t区局"], "a table without lines"),
@@ -146,6 +148,10 @@ UNCLEAR: dict[str, tuple[Sequence[Any], str]] = {
     "another heading behind": (["信用等级：AA 展望：负面", NO_ITEMS], "more behind 信用等级"),
     "more behind a gap": (["信用等级：AA\t负面", NO_ITEMS], "more behind 信用等级"),
     "no gap": (["报告编号：XBP1信用等级：AA", NO_ITEMS], "without a gap"),
+    "several lines": ([[["信用等级", "AA\n（负面）"]], NO_ITEMS], "信用等级 with several lines"),
+    "the value far below": (["信用等级：", "AA", NO_ITEMS], "信用等级, whose value may go on"),
+    "void": (["报告编号：XBP1", "（本报告作废）", NO_ITEMS], "of another time, or not valid"),
+    "a title above": (["上年度评级结果", [["信用等级", "BBB"]], NO_ITEMS], "of another time, or not valid"),
     "unknown heading": (["报告状态：作废", NO_ITEMS], "neither maps nor ignores"),
     "cut": (["企业名称：济南天朗示例检测…", NO_ITEMS], "cut off"),
     "to be ticked": (["信用等级：□AAA ☑AA □A", NO_ITEMS], "to be ticked"),
@@ -156,6 +162,8 @@ UNCLEAR: dict[str, tuple[Sequence[Any], str]] = {
     "a page missing at the end": (["报告编号：XBP1", NO_ITEMS, "第1页 共2页"], "2 pages and do not count up"),
     "a page missing before": (["报告编号：XBP1", NO_ITEMS, "第 2 页/共 2 页"], "do not count up"),
     "a page missing, in short": (["报告编号：XBP1", NO_ITEMS, "1/3"], "3 pages and do not count up"),
+    "a page missing, turned round": (["报告编号：XBP1", NO_ITEMS, "共2页，第1页"], "2 pages and do not count up"),
+    "a page missing, in a sentence": (["报告编号：XBP1", NO_ITEMS, "本报告共3页"], "it says that it has 3 pages"),
     "a plain number": (["报告编号：XBP1", NO_ITEMS, "- 2 -"], "do not count up"),
 }  # fmt: skip
 
@@ -215,6 +223,18 @@ def test_pages_that_count_up() -> None:
         read(page(*lines, "第1页 共3页"), page("附注", "第3页 共3页"))
     with pytest.raises(UnreadableError, match="a page is missing"):
         read(page(*lines, "- 1 -"), page("附注", "- 3 -"))
+
+
+def test_a_row_without_its_line_below() -> None:
+    with pytest.raises(UnreadableError, match="right under a table"):
+        read([(LIST, False, False), ([HEAD, item(1)], True, False), (" ".join(item(2)), False, False)])
+
+
+def test_ignored_headings_may_go_on_but_give_no_value() -> None:
+    parts = page("说明：一：本报告依据有关规定", "编制，仅供参考。", "信用等级：AA", NO_ITEMS, close=True)
+    assert read(parts, ignore=["说明"])["信用等级"] == "AA"
+    with pytest.raises(UnreadableError, match="gives 信用等级 in a sentence"):
+        read(page("说明：本次信用等级为BBB", "信用等级：AA", NO_ITEMS), ignore=["说明"])
 
 
 def test_two_reports_in_one_file() -> None:

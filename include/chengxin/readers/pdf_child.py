@@ -26,6 +26,10 @@ MEMORY = 1 << 30
 """Bytes of address space beyond what the libraries take at the start."""
 MAX_PAGES = 100
 MAX_CHARACTERS = 2_000_000
+MAX_PIECES = 20_000
+"""Lines, and cells of tables."""
+PADDING = 8.0
+"""Points between a cell's edge and its text, at most."""
 BAND = 20.0
 """Points: the height of the bands by which cells are found."""
 
@@ -89,13 +93,16 @@ def _apart(data: bytes) -> dict[str, Any]:
                 cells, rest = _sorted_in(found, chars)
                 for one, texts in zip(found, cells, strict=True):
                     rows = [
-                        [None if cell is None else _cell(texts.get(cell, [])) for cell in row.cells] for row in one.rows
+                        [None if cell is None else _cell(texts.get(cell, []), cell[2] - cell[0]) for cell in row.cells]
+                        for row in one.rows
                     ]
                     tables.append((number, rows, one.bbox[1], one.bbox[3]))
                 own = _lines(number, rest)
             except _UnclearError as error:
                 return {"problem": f"page {number} has {error}"}
             lines += own
+            if len(lines) + sum(len(row) for _, rows, _, _ in tables for row in rows) > MAX_PIECES:
+                return {"problem": f"more than {MAX_PIECES:,} lines and cells"}
             left = min((one["x0"] for one in chars if one["text"].strip()), default=0.0)
             edges.append((page.width - left, max((line.right for line in own), default=0.0)))
             page.close()
@@ -120,8 +127,11 @@ class _Line:
     text: str
     top: float
     bottom: float
+    left: float
     right: float
     size: float
+    head: float
+    """Width of what cannot be parted from its beginning: three letters, or a word or number."""
 
 
 def _single(chars: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -201,18 +211,28 @@ def _lines(page: int, chars: Sequence[dict[str, Any]]) -> list[_Line]:
         for before, word in pairwise(line):
             text += ("\t" if word["x0"] - before["x1"] > 1.5 * size else " ") + word["text"]
         top, bottom = min(letter["top"] for letter in letters), max(letter["bottom"] for letter in letters)
-        found.append(_Line(page, text, top, bottom, line[-1]["x1"], size))
+        found.append(_Line(page, text, top, bottom, line[0]["x0"], line[-1]["x1"], size, _head(line[0]["chars"], size)))
     for one, other in pairwise(found):
         if one.bottom - other.top > 0.3 * min(one.bottom - one.top, other.bottom - other.top):
             raise _UnclearError("lines that run into each other")
     return found
 
 
-def _cell(chars: Sequence[dict[str, Any]]) -> str:
-    # A line break inside a cell is the page's, not the text's; between words of other scripts it is a space.
-    pieces = [line.text.replace("\t", " ") for line in _lines(0, chars)]
+def _head(chars: Sequence[dict[str, Any]], size: float) -> float:
+    word = re.match(r"[^一-鿿]*", "".join(one["text"][:1] for one in chars))
+    return max(3 * size, chars[word.end() - 1]["x1"] - chars[0]["x0"] if word and word.end() else 0.0)
+
+
+def _cell(chars: Sequence[dict[str, Any]], width: float) -> str:
+    """The text of a cell; a line that ends though the next would have had room keeps its end."""
+    lines = _lines(0, chars)
+    pieces = [line.text.replace("\t", " ") for line in lines]
     text = pieces[0] if pieces else ""
-    for piece in pieces[1:]:
+    for before, line, piece in zip(lines, lines[1:], pieces[1:], strict=False):
+        if width - 2 * PADDING - (before.right - before.left) > line.head:
+            text += "\n" + piece
+            continue
+        # Else the line break is the page's, not the text's; between words of other scripts it is a space.
         ends = [*re.findall(r"[^\s一-鿿]+$", text), *re.findall(r"^[^\s一-鿿]+", piece)]
         latin = len(ends) == 2 and all(re.fullmatch("[A-Za-z.,'&()]+", end) for end in ends)
         text += (" " if latin else "") + piece

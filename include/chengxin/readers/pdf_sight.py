@@ -2,8 +2,7 @@
 
 A PDF holds text that nobody sees (white on white, too small, beyond the edge, covered, a layer that is off, the hidden
 text under a scan) and shows what is no text of the page (pictures, form fields, stamps). Either way the text alone is
-no reading of the report. Not seen here: text cut off by a clipping path, and a font that draws another letter than it
-names.
+no reading of the report. What is not seen here: a font that draws another letter than it names.
 """
 
 from __future__ import annotations
@@ -36,14 +35,18 @@ def watch() -> None:
     if _watched:
         return
     _watched = True
+    from pdfminer.converter import PDFLayoutAnalyzer
     from pdfminer.pdfdevice import PDFTextDevice
     from pdfminer.pdfinterp import PDFPageInterpreter
     from pdfminer.pdftypes import dict_value, resolve1
     from pdfminer.psparser import literal_name
+    from pdfminer.utils import apply_matrix_pt
 
     device: Any = PDFTextDevice
+    layout: Any = PDFLayoutAnalyzer
     interpreter: Any = PDFPageInterpreter
-    render = device.render_string
+    render, letter, begin = device.render_string, layout.render_char, layout.begin_page
+    save, restore, form = interpreter.do_q, interpreter.do_Q, interpreter.do_Do
 
     def string(self: Any, state: Any, seq: Any, *rest: Any) -> None:
         # 3: not painted; 7: only clips. OCR puts its guesses under a scan this way.
@@ -57,8 +60,43 @@ def watch() -> None:
         if isinstance(opacity, int | float) and opacity < MIN_CONTRAST:
             _unseen.add("something that is painted so thin that nobody sees it")
 
-    device.render_string = string
-    interpreter.do_gs = graphics
+    def page(self: Any, *rest: Any) -> None:
+        self.clips = [None]
+        begin(self, *rest)
+
+    def pushed(self: Any) -> None:
+        self.device.clips.append(self.device.clips[-1])
+        save(self)
+
+    def popped(self: Any) -> None:
+        if len(self.device.clips) > 1:
+            self.device.clips.pop()
+        restore(self)
+
+    def inner(self: Any, name: Any) -> None:
+        kept = [*self.device.clips]
+        form(self, name)
+        self.device.clips = kept
+
+    def clipped(self: Any) -> None:
+        points = [one for _, *numbers in self.curpath for one in zip(numbers[::2], numbers[1::2], strict=False)]
+        if not points:
+            return
+        x, y = zip(*(apply_matrix_pt(self.ctm, point) for point in points), strict=True)
+        old = self.device.clips[-1] or (min(x), min(y), max(x), max(y))
+        self.device.clips[-1] = (max(min(x), old[0]), max(min(y), old[1]), min(max(x), old[2]), min(max(y), old[3]))
+
+    def drawn(self: Any, *rest: Any, **named: Any) -> Any:
+        found = letter(self, *rest, **named)
+        item, clip = self.cur_item._objs[-1], self.clips[-1]
+        middle = ((item.x0 + item.x1) / 2, (item.y0 + item.y1) / 2)
+        if clip is not None and item.get_text().strip() and not _in(*middle, clip):
+            _unseen.add("text outside of the part that is shown")
+        return found
+
+    device.render_string, layout.render_char, layout.begin_page = string, drawn, page
+    interpreter.do_gs, interpreter.do_q, interpreter.do_Q, interpreter.do_Do = graphics, pushed, popped, inner
+    interpreter.do_W = interpreter.do_W_a = clipped
 
 
 def of_document(document: Any) -> str | None:

@@ -121,6 +121,8 @@ class Items:
             raise UnreadableError(f"{where} with a row that is no whole item: its number is missing")
         if any(re.search(r"(?:…|\.{3}|#{3,})$", cell) for cell in cells):
             raise UnreadableError(f"{where} with a value that is cut off")
+        if any("\n" in cell for cell in cells):
+            raise UnreadableError(f"{where} with several lines in a cell, which may be several items")
         return item
 
     def told(self) -> str:
@@ -142,6 +144,9 @@ class Items:
             raise UnreadableError(f"a table of {self.name} without items, and no word that there is none")
         if count and not self._titled:
             raise UnreadableError(f"a table with the headings of {self.name}, but not under this title")
+        keys = [tuple(squeezed(item[one]) for one in self._must) for item in self._items]
+        if self._must and len(set(keys)) < count:
+            raise UnreadableError(f"{self.name} holds an item twice")
         self._hold_pieces()
         self._hold_dates()
         numbers = [item["序号"] for item in self._items if "序号" in item]

@@ -19,12 +19,19 @@ _CUT = re.compile(r"(?:…|\.{3}|#{3,})$")
 _BOXES = re.compile("[□■☐☑☒√✓✔]")
 _NUMBERING = r"\s*(?:[（(]?[一二三四五六七八九十\d]{1,3}[）)、.．]\s*|[•·●◆★▪○*-]\s*)?"
 _OF_PAGES = re.compile(r"第?\s*(\d{1,3})\s*页?\s*[,，/／|]?\s*(?:共|/|／|of)\s*(\d{1,3})\s*页?", re.IGNORECASE)
+_PAGES_OF = re.compile(r"共\s*(\d{1,3})\s*页\s*[,，/／|]?\s*第\s*(\d{1,3})\s*页")
+_PAGES = re.compile(r"共\s*(\d{1,3})\s*页")
 _PAGE = re.compile(r"(?:第\s*(\d{1,3})\s*页|Page\s+(\d{1,3})|[-—–]\s*(\d{1,3})\s*[-—–]|(\d{1,3}))", re.IGNORECASE)
 _GIVES = re.compile(
     r"\s|(?:已?[被经拟]?(?:评定|评价|评估|核定|确定|调整|上调|下调|初评|复评|认定|评级|列|评|定|升|降))?(?:结果)?"
     r"(?:[为是系即至于:：=＝→【\[（(“\"「《]|[-—–]+|[A-Za-z0-9])"
 )
 """What makes of a heading in plain text one that is followed by its value."""
+_OF_ANOTHER = re.compile(
+    r"上年|上一年|上期|上次|前次|往年|往期|历史|变更前|修复前|更正前|作废|失效|样本|样张|草稿|未定稿|试行"
+)
+_SHORT = 16
+"""Letters of a title at most."""
 _UNKNOWN = re.compile(rf"{_NUMBERING}[一-鿿（）()]{{2,12}}\s*[:：]\s*\S")
 
 
@@ -67,6 +74,9 @@ class _Report:
         self.pages: int = parts["pages"]
         self.lines = [Line(*one) for one in parts["lines"]]
         self.tables = [Table(*one) for one in parts["tables"]]
+        self._on: dict[int, list[Table]] = {page: [] for page in range(1, self.pages + 1)}
+        for table in self.tables:
+            self._on[table.page].append(table)
         self.contract = contract
         self.values: dict[str, set[str]] = {heading: set() for heading in headings}
         self.names = {squeezed(heading): heading for heading in headings}
@@ -79,8 +89,8 @@ class _Report:
         if any(_STRANGE.search(text) for text in texts):
             raise UnreadableError("letters in a font that does not say what they are")
         self._count_pages()
-        for place, line in enumerate(self.lines):
-            self._line(line, self._next(place))
+        for place in range(len(self.lines)):
+            self._line(place)
         for table in self.tables:
             self._table(table)
         unclear = sorted(heading for heading, found in self.values.items() if len(found) > 1)
@@ -98,10 +108,14 @@ class _Report:
         lines = []
         for line in self.lines:
             text = line.text
+            text = _PAGES_OF.sub(r"第\2页共\1页", text)
             for found in _OF_PAGES.finditer(text):
                 if "页" in found[0] or found[0].strip() == text.strip():
                     of.append((line.page, int(found[1]), int(found[2])))
                     text = text.replace(found[0], "\t")
+            # A cover may be uncounted; a page less than stated is missing.
+            if (stated := _PAGES.search(text)) and int(stated[1]) not in (self.pages, self.pages - 1):
+                raise UnreadableError(f"it says that it has {stated[1]} pages, and has {self.pages}")
             if number := _PAGE.fullmatch(text.strip()):
                 plain.append((line.page, int(next(one for one in number.groups() if one))))
                 continue
@@ -111,10 +125,11 @@ class _Report:
         for table in self.tables:
             for row in table.rows:
                 for place, cell in enumerate(row):
-                    found_of = _OF_PAGES.search(cell or "")
+                    cell = _PAGES_OF.sub(r"第\2页共\1页", cell or "")
+                    found_of = _OF_PAGES.search(cell)
                     if found_of is None or "页" not in found_of[0]:
                         continue
-                    if found_of[0].strip() != (cell or "").strip():
+                    if found_of[0].strip() != cell.strip():
                         raise UnreadableError(f"a page number inside a value, in a table on page {table.page}")
                     of.append((table.page, int(found_of[1]), int(found_of[2])))
                     row[place] = ""
@@ -141,12 +156,13 @@ class _Report:
         after = self.lines[place + 1]
         if after.page > line.page:
             return after.text if line.full else None
-        if any(table.page == line.page and line.top <= table.top <= after.top for table in self.tables):
+        if any(line.top <= table.top <= after.top for table in self._on[line.page]):
             return None
         apart = after.top - line.bottom > 1.5 * (line.bottom - line.top)
         return None if apart and not line.full else after.text
 
-    def _line(self, line: Line, after: str | None) -> None:
+    def _line(self, place: int) -> None:
+        line, after = self.lines[place], self._next(place)
         where = f"a line on page {line.page}"
         if self._of_list(line.text, where):
             return
@@ -160,16 +176,24 @@ class _Report:
         for mark, end in zip(marks, ends, strict=True):
             heading, last = self._name(mark), end == len(line.text)
             value = line.text[mark.end() : end]
+            if heading in self.contract.ignore:
+                self._mentions(value, after if last else None, where)
+                continue
             if not last and value and value[-1] not in " \t;；,，、|":
                 raise UnreadableError(f"{where} has the value of {heading} and the next heading without a gap")
             value = value.strip(" \t;；,，、|")
             parted = re.search(r"\s", value) and not re.fullmatch(r"[\d年月日:：./\s-]+", value)
-            foreign = heading not in self.contract.ignore and re.search(self._words, value)
+            foreign = re.search(self._words, value)
             if "\t" in value or (parted and not last) or foreign or re.search(r"(?<!\d)[:：]|[:：](?!\d)", value):
                 raise UnreadableError(f"{where} has more behind {heading} than one value")
             self._take(heading, value, where)
+        heading = self._name(marks[-1])
+        if heading in self.contract.ignore:
+            return
+        if not line.text[marks[-1].end() :].strip() and place + 1 < len(self.lines):
+            after = self.lines[place + 1].text
         if after is not None and not self._begins(after):
-            raise UnreadableError(f"{where} has {self._name(marks[-1])}, whose value may go on in the next line")
+            raise UnreadableError(f"{where} has {heading}, whose value may go on in the next line")
 
     def _begins(self, text: str) -> bool:
         """A line that is the rest of no other."""
@@ -193,6 +217,20 @@ class _Report:
     def _plain(self, line: Line, after: str | None, where: str) -> None:
         """Text that is no value: it must neither give one, nor be a table without its lines."""
         text = line.text
+        self._mentions(text, after, where)
+        columns = (items.headings_in(squeezed(text)) for items in self.items.values())
+        if any(count > 1 for count in columns) or text.count("\t") > 1:
+            raise UnreadableError(f"{where} is one of a table without lines")
+        height = line.bottom - line.top
+        if any(0 <= line.top - table.bottom < 0.9 * height for table in self._on[line.page]):
+            raise UnreadableError(f"{where} stands right under a table, of which it may be a row")
+        if _UNKNOWN.match(text):
+            raise UnreadableError(f"{where} has a heading and a value that the contract neither maps nor ignores")
+        if len(squeezed(text)) <= _SHORT and _OF_ANOTHER.search(squeezed(text)):
+            raise UnreadableError(f"{where} says that something is of another time, or not valid")
+
+    def _mentions(self, text: str, after: str | None, where: str) -> None:
+        """Headings in plain text must not be followed by a value there."""
         for mention in re.finditer(self._words, text):
             heading = self._name(mention)
             if heading in self.contract.ignore:
@@ -206,11 +244,6 @@ class _Report:
                 over = any(one.endswith(name[:cut]) and other.startswith(name[cut:]) for cut in range(1, len(name)))
                 if over and heading not in self.contract.ignore:
                     raise UnreadableError(f"{where} ends within the word {heading}")
-        columns = (items.headings_in(squeezed(text)) for items in self.items.values())
-        if any(count > 1 for count in columns) or text.count("\t") > 1:
-            raise UnreadableError(f"{where} is one of a table without lines")
-        if _UNKNOWN.match(text):
-            raise UnreadableError(f"{where} has a heading and a value that the contract neither maps nor ignores")
 
     # Tables ---------------------------------------------------------------------------------------------------------
 
@@ -283,6 +316,8 @@ class _Report:
             return
         if _CUT.search(value) or _BOXES.search(value):
             raise UnreadableError(f"{where} has {heading} with a value that is cut off, or to be ticked")
+        if "\n" in value:
+            raise UnreadableError(f"{where} has {heading} with several lines, which may be several values")
         self.values[heading].add(value)
 
     def _name(self, mark: re.Match[str]) -> str:
