@@ -138,6 +138,7 @@ def test_nuls_are_shown_and_the_row_is_marked(house: House) -> None:
         {"a": "1", "b": "x␀y", "_problem": "a NUL in b"},
         {"a": "2", "b": "z"},
     ]
+    assert rows(house, file("csv"), "a,b\n1,x\0y\n2,␀\n".encode())[1] == {"a": "2", "b": "␀"}
 
 
 @pytest.mark.parametrize("tail", [',"虚构\n2,b\n3,c\n', '\n"x,y\n3,c\n', ',"'])

@@ -95,6 +95,28 @@ def test_nuls_are_shown_and_the_row_is_marked(house: House, one: Contract) -> No
 
 
 @KINDS
+def test_what_only_looks_like_a_nul_is_none(house: House, one: Contract) -> None:
+    found = rows(house, one, wrapped(one, '[{"a":"x\\u0000y"},{"a":"␀"},{"a":"\\\\u0000"}]'))
+    assert [row["a"] for row in found] == ["x␀y", "␀", "\\u0000"]
+    assert [row.get("_problem") for row in found] == ["a NUL in a", None, None]
+
+
+def test_half_a_character_is_a_problem_of_its_own_row_alone(house: House) -> None:
+    document = (
+        '[{"a":"为何?"},{"a":"坏\\ud83d字"},{"a":null},{"a":"?"},{"a":["\\udc00","?"]},{"a":"😀"},{"a":["?"]},{"a":7}]'
+    )
+    found = rows(house, file("json"), document.encode())
+    assert [row["a"] for row in found] == ["为何?", "坏?字", None, "?", '["?","?"]', "😀", '["?"]', "7"]
+    assert [n for n, row in enumerate(found) if "_problem" in row] == [1, 4]
+    assert found[1]["_problem"] == "half a character in a"
+
+
+def test_half_a_character_in_a_key_is_refused(house: House) -> None:
+    with pytest.raises(SourceContentError, match="heading"):
+        rows(house, file("json"), b'[{"a\\ud83d":"1"}]')
+
+
+@KINDS
 def test_no_records_no_batches(house: House, one: Contract) -> None:
     assert batches(house, one, wrapped(one, "[]")) == []
 

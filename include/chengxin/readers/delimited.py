@@ -23,7 +23,7 @@ from chengxin.errors import SourceContentError
 from chengxin.readers.decode import decoded
 from chengxin.readers.raw import Raw
 from chengxin.readers.rows import (
-    NUL_SIGN,
+    NUL_MEANWHILE,
     batch,
     check_headings,
     check_width,
@@ -95,7 +95,7 @@ class _Stream(io.RawIOBase):
         """The next piece of text; empty at the end."""
         text = next(self._texts, "")
         if "\0" in text:
-            self.nuls, text = True, text.replace("\0", NUL_SIGN)
+            self.nuls, text = True, text.replace("\0", NUL_MEANWHILE)
         self.quotes += text.count('"')
         return text
 
@@ -279,7 +279,7 @@ class _Rows:
         named = {}
         for place, (name, column) in enumerate(zip(self._names, columns, strict=True)):
             if name:
-                named[name] = mark_nuls(column, name, problems) if self._stream.nuls else column
+                named[name] = mark_nuls(column, name, problems, NUL_MEANWHILE) if self._stream.nuls else column
             else:
                 mark_nameless(column, place + 1, problems)
         mark_repeated_headings(named, problems)

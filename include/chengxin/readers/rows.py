@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
@@ -37,6 +38,8 @@ PART = 4 << 20
 """Characters of records that are held as Python objects at once."""
 NUL_SIGN = "\N{SYMBOL FOR NULL}"
 """Stands in a text for a NUL, which no text should hold and many tools stumble over."""
+NUL_MEANWHILE = "\ufdd0"
+"""Stands for a NUL where it would end a text too early: no character, so that no text has it of its own."""
 
 _STRING = pa.string()
 
@@ -46,7 +49,7 @@ def check_headings(headings: Sequence[str], where: str) -> None:
 
     Raises:
         DriftError: the same heading twice, or one that is a column of ours.
-        SourceContentError: more than `MAX_COLUMNS`, or one beyond `MAX_HEADING`.
+        SourceContentError: more than `MAX_COLUMNS`, or one that is beyond `MAX_HEADING` or holds half a character.
     """
     check_width(len(headings), where)
     longest = max(map(len, headings), default=0)
@@ -56,6 +59,10 @@ def check_headings(headings: Sequence[str], where: str) -> None:
             where=where,
             why="no table of ours has such headings: another kind of file, broken, or made to harm",
             remedy="look at the file before anything else does; ask the sender for it once more",
+        )
+    if any("\ud800" <= sign <= "\udfff" for heading in headings for sign in heading):
+        raise SourceContentError(
+            "half a character in a heading", where=where, remedy="ask the sender to write its text as UTF-8"
         )
     twice = sorted(heading for heading, count in Counter(headings).items() if count > 1)
     if twice:
@@ -177,17 +184,29 @@ def texts(values: Sequence[Any], may_hold_nul: bool, heading: str, problems: dic
         )
     except UnicodeEncodeError:
         # Half of a surrogate pair: legal as a JSON escape, but no character.
-        values = [value and value.encode("utf-8", "replace").decode() for value in values]
-        column = pa.array(values, _STRING)
-        _add(problems, pc.fill_null(pc.match_substring(column, "?"), False), f"half a character in {heading}")
+        given = [text(value) for value in values]
+        whole = [value and value.encode("utf-8", "replace").decode() for value in given]
+        for row, (one, other) in enumerate(zip(given, whole, strict=True)):
+            if one != other:
+                add(problems, row, f"half a character in {heading}")
+        column = pa.array(whole, _STRING)
     return mark_nuls(column, heading, problems) if may_hold_nul else column
 
 
-def mark_nuls(column: pa.Array, heading: str, problems: dict[int, str]) -> pa.Array:
-    """The column with every NUL replaced by `␀`, and a problem for each such row."""
-    column = pc.replace_substring(column, "\0", NUL_SIGN)
-    _add(problems, pc.fill_null(pc.match_substring(column, NUL_SIGN), False), f"a NUL in {heading}")
-    return column
+def mark_nuls(column: pa.Array, heading: str, problems: dict[int, str], sign: str = "\0") -> pa.Array:
+    """The column with every NUL replaced by `␀`, and a problem for each such row.
+
+    Args:
+        column: the values.
+        heading: for the problems.
+        problems: row → what is wrong with it; added to.
+        sign: what stands for a NUL in the values.
+    """
+    found = pc.fill_null(pc.match_substring(column, sign), False)
+    if not found.true_count:
+        return column
+    _add(problems, found, f"a NUL in {heading}")
+    return pc.replace_substring(column, sign, NUL_SIGN)
 
 
 def mark_nameless(column: pa.Array, place: int, problems: dict[int, str]) -> None:
@@ -231,7 +250,10 @@ def text(value: Any) -> str | None:
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, list | dict):
-        return msgspec.json.encode(value).decode()
+        try:
+            return msgspec.json.encode(value).decode()
+        except UnicodeEncodeError:
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return str(value)
 
 
