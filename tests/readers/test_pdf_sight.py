@@ -212,6 +212,11 @@ def test_a_code_over_two_lines_of_a_cell_is_one(pieces: tuple[str, str], whole: 
     assert [row[0] for row in table[1]] == ["\n".join(pieces), "Example\nLtd"]
 
 
+def test_radicals_are_the_letters_that_they_look_like() -> None:
+    one = {"text": "\u2f64", "x0": 10.0, "top": 10.0, "width": 10.0, "height": 10.0}
+    assert [char["text"] for char in pdf_child._single([one])] == ["用"]
+
+
 def test_a_line_at_the_margin_is_known() -> None:
     answer = drawn(both(text("一" * 44, y=700), text("二", y=680)))
     assert [full for *_, full in answer["lines"]] == [False, True, False]

@@ -158,6 +158,9 @@ UNCLEAR: dict[str, tuple[Sequence[Any], str]] = {
     "headings in a row": ([[["报告编号", "信用等级"], ["XBP1", "AA"]], NO_ITEMS], "neither knows nor ignores"),
     "a gap before the value": ([[["报告编号", "", "XBP1"]], NO_ITEMS], "neither knows nor ignores"),
     "another table": (["报告编号：XBP1", NO_ITEMS, [["股东", "出资额"], ["甲", "1"]]], "neither knows nor ignores"),
+    "a letter that nobody sees": (["信用\u200b等级：AA", NO_ITEMS], "that nobody sees"),
+    "a letter of no font": (["企业名称：(cid:12)公司", NO_ITEMS], "does not say what they are"),
+    "a part of a letter": (["企业名称：\u2ea0公司", NO_ITEMS], "does not say what they are"),
     # Pages
     "a page missing at the end": (["报告编号：XBP1", NO_ITEMS, "第1页 共2页"], "2 pages and do not count up"),
     "a page missing before": (["报告编号：XBP1", NO_ITEMS, "第 2 页/共 2 页"], "do not count up"),

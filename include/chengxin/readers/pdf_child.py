@@ -14,6 +14,7 @@ import logging
 import re
 import resource
 import sys
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,6 +33,9 @@ PADDING = 8.0
 """Points between a cell's edge and its text, at most."""
 BAND = 20.0
 """Points: the height of the bands by which cells are found."""
+
+RADICALS = {sign: unicodedata.normalize("NFKC", chr(sign)) for sign in range(0x2F00, 0x2FD6)}
+"""Radical → the letter that looks the same: browsers that print write ⽤ for 用, as one glyph of the font is both."""
 
 _Box = tuple[float, float, float, float]
 
@@ -142,6 +146,7 @@ def _single(chars: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         if not one["text"].strip():
             kept.append(one)
             continue
+        one["text"] = one["text"].translate(RADICALS)
         column, row = int(one["x0"] // 4), int(one["top"] // 4)
         others = [other for x in (-1, 0, 1) for y in (-1, 0, 1) for other in near.get((column + x, row + y), ())]
         double = False

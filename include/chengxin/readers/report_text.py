@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 from chengxin.contracts import Contract
 from chengxin.readers.report_list import Items, UnreadableError, squeezed
 
-_STRANGE = re.compile("\\(cid:\\d+\\)|\ufffd|[\ue000-\uf8ff]")
+_STRANGE = re.compile(
+    "\\(cid:\\d+\\)|\ufffd|[\ue000-\uf8ff\u2e80-\u2eff\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
+)
 _CUT = re.compile(r"(?:…|\.{3}|#{3,})$")
 _BOXES = re.compile("[□■☐☑☒√✓✔]")
 _NUMBERING = r"\s*(?:[（(]?[一二三四五六七八九十\d]{1,3}[）)、.．]\s*|[•·●◆★▪○*-]\s*)?"
@@ -87,7 +89,7 @@ class _Report:
         texts = [line.text for line in self.lines]
         texts += [cell for table in self.tables for row in table.rows for cell in row if cell]
         if any(_STRANGE.search(text) for text in texts):
-            raise UnreadableError("letters in a font that does not say what they are")
+            raise UnreadableError("letters in a font that does not say what they are, or that nobody sees")
         self._count_pages()
         for place in range(len(self.lines)):
             self._line(place)
