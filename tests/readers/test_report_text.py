@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chengxin import contracts
 from chengxin.readers.report_list import UnreadableError
@@ -238,6 +240,34 @@ def test_ignored_headings_may_go_on_but_give_no_value() -> None:
     assert read(parts, ignore=["说明"])["信用等级"] == "AA"
     with pytest.raises(UnreadableError, match="gives 信用等级 in a sentence"):
         read(page("说明：本次信用等级为BBB", "信用等级：AA", NO_ITEMS), ignore=["说明"])
+
+
+@pytest.mark.parametrize(
+    ("said", "count"), [("共12条", 12), ("共十条", 10), ("共十二条", 12), ("共二十条", 20), ("共二十三条", 23)]
+)
+def test_numbers_in_words(said: str, count: int) -> None:
+    assert len(read(page(LIST, said, [HEAD, *map(item, range(count))]))[LIST]) == count
+
+
+WORDS = [
+    *CONTRACT.columns, *HEAD, LIST, "：", " ", "\t", "无", "共3条", "共十十条", "〇条", "第1页 共2页", "- 1 -", "AA",
+    "1/2", "2026-06-01", "（", "。", "为", "上年度", "以下空白", "公司", "序号",
+]  # fmt: skip
+TEXT = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map("".join)
+CELL = st.one_of(st.none(), st.just(""), TEXT)
+ITEM_ROWS = st.lists(st.lists(CELL, min_size=6, max_size=6), max_size=3).map(lambda rows: [HEAD, *rows])
+ANY_ROWS = st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(CELL, min_size=width, max_size=width), max_size=3))
+PART = st.tuples(st.one_of(TEXT, ITEM_ROWS, ANY_ROWS, st.sampled_from([LIST, NO_ITEMS])), st.booleans(), st.booleans())
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.lists(st.lists(PART, max_size=4), min_size=1, max_size=3))
+def test_whatever_it_says_it_is_read_or_it_is_not(pages: list[list[Any]]) -> None:
+    try:
+        found = read(*pages)
+    except UnreadableError:
+        return
+    assert set(found) <= {*CONTRACT.columns, LIST}
 
 
 def test_two_reports_in_one_file() -> None:

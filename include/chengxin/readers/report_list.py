@@ -21,7 +21,7 @@ NONE = r"(?:无|暂无|未发现|未查见|无此类信息)"
 
 _DIGITS = "零一二三四五六七八九"
 _UNIT = "[条项个笔件]"
-_NUMBER = rf"(\d{{1,6}}|[〇两十{_DIGITS}]{{1,3}})"
+_NUMBER = rf"(\d{{1,6}}|[两{_DIGITS}]?十[{_DIGITS}]?|[〇两{_DIGITS}])"
 _COUNT = rf"(?:共有?|共?计|合计|总计)?{_NUMBER}{_UNIT}"
 _BLANK = re.compile(r"[-—–(（]*以下空白[-—–)）]*")
 
