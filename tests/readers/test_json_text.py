@@ -116,6 +116,26 @@ def test_half_a_character_in_a_key_is_refused(house: House) -> None:
         rows(house, file("json"), b'[{"a\\ud83d":"1"}]')
 
 
+def test_a_key_twice_in_a_record_is_a_problem_of_that_record(house: House) -> None:
+    records = (
+        '[{"name":"甲","code":"1"},{"name":"乙","name":"丙","code":"2"},{"name":"丁","code":"3","l":[{"x":1,"x":2}]},'
+        '{"name":"\\"name\\":1"}]'
+    )
+    for one in (HTTP, file("json")):
+        found = rows(house, one, wrapped(one, records))
+        assert [row.get("_problem") for row in found] == [None, "a key twice", "a key twice", None]
+        assert [row["name"] for row in found] == ["甲", "丙", "丁", '"name":1']
+
+
+@pytest.mark.parametrize("first", ["[]", '[{"code":"1"}]', '[{"code":"1","l":[]}]', "null"])
+def test_two_lists_under_one_key_are_refused(house: House, first: str) -> None:
+    for one in (HTTP, file("json", records="data.records")):
+        document = f'{{"data":{{"total":2,"records":{first},"records":[{{"code":"2"}}]}}}}'
+        with pytest.raises(SourceContentError) as caught:
+            rows(house, one, document.encode())
+        assert "twice" in str(caught.value) or "no list" in str(caught.value)
+
+
 @KINDS
 def test_no_records_no_batches(house: House, one: Contract) -> None:
     assert batches(house, one, wrapped(one, "[]")) == []

@@ -11,7 +11,7 @@ from chengxin.errors import DriftError, SourceContentError
 from chengxin.readers import xml_text
 from chengxin.settings import House
 
-from .tools import file, rows
+from .tools import contract, file, rows
 
 XML = file("xml", records="data.row")
 
@@ -52,6 +52,34 @@ def test_what_is_nested_arrives_as_json(house: House) -> None:
 def test_only_elements_at_the_path_are_records(house: House) -> None:
     text = "<data><head><row><a>0</a></row></head><list><row><a>1</a></row></list><row><a>2</a></row></data>"
     assert read(house, text, records="data.list.row") == [{"a": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("<data>{0}<Row><code>2</code><name>b</name></Row></data>", "data.Row"),
+        ("<data><item><code>2</code><name>b</name></item>{0}</data>", "data.item"),
+        ("<data>{0}<more><row><code>2</code><name>b</name><x/></row></more></data>", "data.more.row"),
+        ('<data>{0}<old code="2" name="b"/></data>', "data.old"),
+        # No record at the path at all: the contract's own headings tell.
+        ("<data><Row><统一代码>2</统一代码><名称>b</名称></Row></data>", "data.Row"),
+    ],
+)
+def test_records_of_another_name_or_place_are_not_left_out_silently(house: House, text: str, path: str) -> None:
+    one = contract(
+        {"connector": "files", "connection": "file_drop", "pattern": "*", "format": "xml", "records": "data.row"},
+        columns={"统一代码": "uscc", "名称": "name"},
+    )
+    with pytest.raises(SourceContentError, match="look like records") as caught:
+        rows(house, one, text.format("<row><code>1</code><name>a</name></row>").encode())
+    assert repr(path) in str(caught.value)
+
+
+def test_what_stands_beside_the_records_may_say_how_many_there_are(house: House) -> None:
+    assert read(house, '<data code="0" name="x"><row><code>1</code><name>a</name></row></data>')
+    text = """<data code="0" name="名单"><total>1</total><page><size>10</size><no>1</no><name/></page>
+    <row><code>1</code><name>a</name><since>x</since></row></data>"""
+    assert read(house, text) == [{"code": "1", "name": "a", "since": "x"}]
 
 
 def test_no_records_are_none_and_another_document_is_an_error(house: House) -> None:

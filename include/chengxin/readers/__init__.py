@@ -85,7 +85,7 @@ def _plain(contract: Contract, read: FilesRead, raw: Raw) -> Iterator[pa.RecordB
         case "xml":
             from chengxin.readers import xml_text
 
-            return xml_text.batches(raw, read)
+            return xml_text.batches(raw, read, _headings(contract))
         case "pdf":
             from chengxin.readers import printed
 

@@ -44,6 +44,10 @@ NUL_MEANWHILE = "\ufdd0"
 _STRING = pa.string()
 
 
+class Repeated(dict[str, Any]):
+    """A record in which a key stands twice, here or in a part of it: which value is meant cannot be known."""
+
+
 def check_headings(headings: Sequence[str], where: str) -> None:
     """Refuses headings that cannot be told apart, or that are too many.
 
@@ -154,6 +158,7 @@ def from_records(
             row: f"no object but {_kind(record)}" for row, record in enumerate(records) if not isinstance(record, dict)
         }
         records = [record if isinstance(record, dict) else {} for record in records]
+        problems |= {row: "a key twice" for row, record in enumerate(records) if type(record) is Repeated}
     layouts = dict.fromkeys(map(tuple, records))
     headings = list(dict.fromkeys(heading for layout in layouts for heading in layout))
     check_headings(headings, where)

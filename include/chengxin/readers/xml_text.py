@@ -2,13 +2,14 @@
 
 A record's headings are the names of its attributes and of the elements inside it, without name spaces. An element that
 holds elements arrives as JSON: a wrapper around equal ones as a list of objects, anything else as an object; so do
-elements that repeat. A document type is refused, and with it every entity: no list of ours needs one.
+elements that repeat. A document with elements elsewhere that have a record's fields is refused: the contract's path
+would leave records out. So is a document type, and with it every entity: no list of ours needs one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 from xml.parsers.expat import ErrorString
@@ -22,12 +23,15 @@ from defusedxml.common import DefusedXmlException
 from chengxin.errors import SourceContentError
 from chengxin.readers.decode import decoded
 from chengxin.readers.raw import Raw
-from chengxin.readers.rows import PART, from_records
+from chengxin.readers.rows import MAX_COLUMNS, PART, from_records
 from chengxin.reads import FilesRead
 
 MAX_RECORD = 8 << 20
 """Characters of one record, or of one tag, at most."""
 MAX_DEPTH = 100
+ALIKE, SHAPES = 2, 1_000
+"""Fields that an element shares with the records at least, and half of its own, to look like one; and how many kinds of
+elements outside of the records are kept in mind."""
 ROWS = 10_000
 """Records held as Python objects at once."""
 PIECE = 64 << 10
@@ -36,24 +40,47 @@ PIECE = 64 << 10
 _DECLARATION = re.compile(r"^\s*<\?xml\b[^>]*\?>")
 
 
-def batches(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
+def batches(raw: Raw, read: FilesRead, headings: Iterable[str] = ()) -> Iterator[pa.RecordBatch]:
     """The records of a document.
+
+    Args:
+        raw: the file.
+        read: how it is read.
+        headings: those that the contract speaks of.
 
     Raises:
         SourceContentError: not in the contract's encoding, no well-formed XML, a document type, a record beyond
-            `MAX_RECORD`, elements nested beyond `MAX_DEPTH`, or no element at the path.
+            `MAX_RECORD`, elements nested beyond `MAX_DEPTH`, no element at the path, or what looks like records beside
+            it.
         DriftError: a heading that is a column of ours.
     """
+    handler = _Handler(read.records.split("."))
+    known = set(headings)
     waiting: list[dict[str, Any]] = []
     first = size = 0
-    for record, characters in _records(raw, read):
+    for record, characters in _records(raw, read, handler):
         waiting.append(record)
+        if len(known) < MAX_COLUMNS:
+            known.update(record)
         size += characters
         if len(waiting) == ROWS or size > PART:
             yield from_records(waiting, raw.sha256, raw.where, first_row=first)
             first, size, waiting = first + len(waiting), 0, []
     if waiting:
         yield from_records(waiting, raw.sha256, raw.where, first_row=first)
+    _check_beside(handler.beside, known, raw, read)
+
+
+def _check_beside(beside: Iterable[tuple[str, frozenset[str]]], known: set[str], raw: Raw, read: FilesRead) -> None:
+    """Refuses a document that has records where they are not looked for."""
+    for path, fields in beside:
+        shared = len(fields & known)
+        if shared >= ALIKE and 2 * shared >= len(fields):
+            raise _bad(
+                raw,
+                f"elements {path!r} look like records",
+                f"they have {shared} of a record's fields, but the contract's `records` is {read.records!r}",
+            )
 
 
 class _TooMuchError(Exception):
@@ -67,7 +94,10 @@ class _Handler(ContentHandler):
         super().__init__()
         self._path, self._open = path, list[str]()
         self._inside: list[tuple[dict[str, list[Any]], list[str]]] = []
+        self._outside: list[set[str]] = []
         self._size = 0
+        self.beside: dict[tuple[str, frozenset[str]], None] = {}
+        """Path and fields of the elements that are no part of a record."""
         self.parents = 0
         self.events = 0
         self.done: list[tuple[dict[str, Any], int]] = []
@@ -80,6 +110,11 @@ class _Handler(ContentHandler):
         name = name.rpartition(":")[2]
         self._open.append(name)
         self.parents += self._open == self._path[:-1]
+        if not self._inside:
+            if self._outside and len(self._outside[-1]) < MAX_COLUMNS:
+                self._outside[-1].add(name)
+            if self._open != self._path:
+                self._outside.append({key.rpartition(":")[2] for key in attrs.getNames()})
         if self._inside or self._open == self._path:
             fields: dict[str, list[Any]] = {}
             for key, value in attrs.items():
@@ -97,17 +132,22 @@ class _Handler(ContentHandler):
 
     def endElement(self, name: str) -> None:  # noqa: N802 - SAX's name
         self.events += 1
-        own = self._open.pop()
         if not self._inside:
+            fields = frozenset(self._outside.pop())
+            above = self._open == self._path[: len(self._open)]
+            if len(fields) >= ALIKE and not above and len(self.beside) < SHAPES:
+                self.beside[".".join(self._open), fields] = None
+            self._open.pop()
             return
-        fields, texts = self._inside.pop()
+        own = self._open.pop()
+        values, texts = self._inside.pop()
         if self._inside:
-            self._inside[-1][0].setdefault(own, []).append(_value(fields, texts))
+            self._inside[-1][0].setdefault(own, []).append(_value(values, texts))
             return
         text = "".join(texts).strip()
         if text:
-            fields.setdefault("text", []).append(text)
-        record = {key: values[0] if len(values) == 1 else values for key, values in fields.items()}
+            values.setdefault("text", []).append(text)
+        record = {key: found[0] if len(found) == 1 else found for key, found in values.items()}
         self.done.append((record, self._size))
         self._size = 0
 
@@ -131,8 +171,7 @@ def _value(fields: dict[str, list[Any]], texts: list[str]) -> Any:
     return {**whole, "text": text} if text and "text" not in whole else whole
 
 
-def _records(raw: Raw, read: FilesRead) -> Iterator[tuple[dict[str, Any], int]]:
-    handler = _Handler(read.records.split("."))
+def _records(raw: Raw, read: FilesRead, handler: _Handler) -> Iterator[tuple[dict[str, Any], int]]:
     parser = defusedxml.sax.make_parser()
     parser.forbid_dtd = True
     parser.setContentHandler(handler)
