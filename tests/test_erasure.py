@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import os
+import shutil
+import threading
 import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,13 +21,14 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import select
 
-from chengxin import archive, check, engine, erasure, evidence, replay, retention, suppression, upkeep
+from chengxin import archive, check, engine, erasure, evidence, harvest, parts, replay, retention, suppression, upkeep
 from chengxin.desk import read, refresh
 from chengxin.errors import ConfigError
 from chengxin.ledger import acts
 from chengxin.ledger.acts import Act, ActBody
 from chengxin.ledger.erased import Erased
 from chengxin.ledger.messages import Message, MessageBody
+from chengxin.publish import Publication
 from chengxin.settings import House
 from chengxin.suppression import condition
 from tests.conftest import NOW
@@ -33,7 +36,7 @@ from tests.dropped import CODES, Source, entry, matter, who
 from tests.factlake import FactLake, archived, codes, day
 
 MONDAY = day("2026-06-15")
-TUESDAY = MONDAY + timedelta(days=1)
+TUESDAY, WEDNESDAY = MONDAY + timedelta(days=1), MONDAY + timedelta(days=2)
 GONE, STAYS, OTHER = codes(1, 2, 3)
 NAME, LONGER = "示例消失有限公司", "济南示例消失有限公司"
 
@@ -198,6 +201,78 @@ class TestARequest:
         with house.ledger.begin() as session:
             assert not session.scalars(select(Erased)).all()
         assert holding(house.var, GONE)
+
+
+class TestBesideAHarvest:
+    """What a killed harvest left does not stop an erasure, and one under way does not undo it."""
+
+    @pytest.fixture
+    def source(self, house: House, tmp_path: Path) -> Source:
+        source = Source(house, tmp_path / "source")
+        shutil.copy(house.include_dir / "retention.yml", source.include)
+        source.run(MONDAY, [entry(number, until="2020-01-01" if number < 3 else "") for number in range(8)])
+        source.deliver(
+            TUESDAY, [entry(number, until="2020-01-01" if number < 3 else "", why="改") for number in range(8)]
+        )
+        return source
+
+    def test_a_file_without_an_end(self, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+        def half(*arguments: Any) -> None:
+            arguments[-1].write_bytes(b"PAR1" + b"\0" * 1000)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Publication, "write", half)
+            with pytest.raises(KeyboardInterrupt):
+                harvest.run(source.house, "entries", TUESDAY)
+        assert len(source.house.lake.orphans("list_entry")) == 1
+        done = erasure.subject(source.house, CODES[5], "officer", "申请第3号")
+        assert done["tables"]["list_entry"] == {"keys": 1, "rows": 1}
+        assert source.house.lake.orphans("list_entry") == []
+        again = harvest.run(source.house, "entries", TUESDAY)
+        assert (again["published"], again["ignored"]) == (7, 1)
+
+    def test_what_expires_waits_for_the_harvest(self, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+        write, ended = Publication.write, threading.Event()
+        threads = []
+
+        def meanwhile(*arguments: Any) -> int:
+            def clear() -> None:
+                retention.run(source.house, MONDAY)
+                ended.set()
+
+            threads.append(threading.Thread(target=clear))
+            threads[-1].start()
+            # The harvest has asked what was erased: before its rows are in the lake, nothing may be.
+            assert not ended.wait(1)
+            return write(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Publication, "write", meanwhile)
+            assert harvest.run(source.house, "entries", TUESDAY)["published"] == 8
+        threads[0].join(60)
+        assert ended.is_set()
+        upkeep.sweep(source.house, "list_entry", grace=timedelta(0))
+        gone = {f"第{number}号" for number in range(3)}
+        assert not gone & {row["doc_no"] for row in source.house.lake.rows("list_entry")}
+        assert source.run(WEDNESDAY, [entry(number) for number in range(8)])["ignored"] == 3
+
+    def test_and_for_the_fetch_of_a_part(self, source: Source) -> None:
+        held = threading.Event()
+
+        def erase() -> None:
+            with erasure.alone(source.house):
+                held.set()
+
+        with (
+            harvest.alone(source.house, f"entries{parts.SHARED}", shared=True),
+            harvest.alone(source.house, f"entries{parts.SHARED}", shared=True),
+        ):
+            waiting = threading.Thread(target=erase)
+            waiting.start()
+            assert not held.wait(0.3)
+        waiting.join(20)
+        assert held.is_set()
 
 
 class TestTime:

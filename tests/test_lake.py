@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ibis
 import pyarrow as pa
 import pytest
 
-from chengxin import engine
-from chengxin.lake import Lake, arrow_schema
+from chengxin import engine, upkeep
+from chengxin.lake import HALF, Lake, arrow_schema
 from chengxin.settings import House
 from chengxin.tables import TABLES
 
@@ -61,6 +65,32 @@ def test_a_file_without_commit_is_an_orphan_and_invisible(house: House) -> None:
     engine.copy_to(house.engine(), rows, "agency", file)
     assert house.lake.orphans("agency") == [file]
     assert _state(house, date(2026, 1, 1)) == {}
+
+
+def test_a_file_killed_while_it_is_written_never_has_a_data_files_name(house: House) -> None:
+    file = house.lake.data_file("agency", 1)
+    endless = "SELECT range AS a, sha256(range::VARCHAR) AS b FROM range(1000000000)"
+    script = (
+        "import sys, pathlib; from chengxin import engine; "
+        f"engine.duckdb.copy_query(engine.connect(), {endless!r}, pathlib.Path(sys.argv[1]), threads=1)"
+    )
+    half = file.with_name(file.name + HALF)
+    with subprocess.Popen([sys.executable, "-c", script, str(file)]) as writing:
+        while not (half.exists() and half.stat().st_size):
+            assert writing.poll() is None
+            time.sleep(0.05)
+        writing.kill()
+    assert house.lake.orphans("agency") == []
+    assert upkeep.sweep(house, "agency") == 0, "somebody may be at work on it"
+    assert upkeep.sweep(house, "agency", grace=timedelta(0)) == 1
+    assert not half.exists()
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(house: House) -> None:
+    file = house.lake.data_file("agency", 1)
+    with pytest.raises(duckdb.Error):
+        engine.duckdb.copy_query(house.engine(), "SELECT CAST('x' AS INTEGER)", file)
+    assert list(file.parent.iterdir()) == []
 
 
 def test_the_state_of_a_day(house: House) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import email
 import email.policy
-import fcntl
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +27,7 @@ import pyarrow.compute as pc
 from sqlalchemy import String, Text, delete, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from chengxin import archive, contracts, engine, forgetting, identity, pseudonyms, readers, upkeep
+from chengxin import archive, contracts, engine, forgetting, harvest, identity, pseudonyms, readers, upkeep
 from chengxin.desk import refresh as desk
 from chengxin.errors import ChengxinError, ConfigError
 from chengxin.forgetting import HIDDEN, Person
@@ -36,6 +35,7 @@ from chengxin.ledger import access, acts, decisions, objections
 from chengxin.ledger.acts import Act, ActBody, Deed
 from chengxin.ledger.messages import Message, MessageBody
 from chengxin.ledger.models import Base, Harvest, RawObject
+from chengxin.parts import SHARED
 from chengxin.settings import House
 from chengxin.tables import TABLES
 
@@ -67,7 +67,7 @@ def subject(house: House, code: str, actor: str, reason: str) -> dict[str, Any]:
             why=str(checked["reason"]),
             remedy="give the 18 characters of 统一社会信用代码",
         )
-    with _alone(house):
+    with alone(house):
         connection = house.engine()
         who = forgetting.person(house, connection, str(checked["normalized"]))
         if any(needle in reason for needle in who.needles):
@@ -121,14 +121,13 @@ def compact_ledger(house: House) -> None:
 
 
 @contextlib.contextmanager
-def _alone(house: House) -> Iterator[None]:
-    """No harvest runs meanwhile."""
-    folder = house.var / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
+def alone(house: House) -> Iterator[None]:
+    """No harvest runs meanwhile, nor the fetch of a part of one: what is under way asked before what was erased, and
+    would bring it back."""
     with contextlib.ExitStack() as locks:
-        for contract in sorted((house.include_dir / "sources").glob("*.yml")):
-            file = locks.enter_context((folder / f"{contract.stem}.lock").open("w"))
-            fcntl.flock(file, fcntl.LOCK_EX)
+        for file in sorted((house.include_dir / "sources").glob("*.yml")):
+            for name in (file.stem, file.stem + SHARED):
+                locks.enter_context(harvest.alone(house, name))
         yield
 
 

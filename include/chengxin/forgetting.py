@@ -6,6 +6,7 @@ names what is missing, and a harvest that brings the row again leaves it aside.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
 from sqlalchemy import insert
 
 from chengxin import conclusions, documents, engine, identity, pseudonyms, upkeep
@@ -20,6 +23,8 @@ from chengxin.engine import Connection
 from chengxin.ledger.erased import Erased
 from chengxin.settings import House
 from chengxin.tables import TABLES
+
+logger = logging.getLogger(__name__)
 
 SEPARATOR = conclusions.SEPARATOR
 HIDDEN = "***"
@@ -199,7 +204,7 @@ def forget(
     """
     files = house.lake.files(name)
     # A killed harvest or check has written files that its rerun will take in.
-    waiting = [str(file) for file in house.lake.orphans(name)]
+    waiting = [str(file) for file in house.lake.orphans(name) if _whole(file)]
     if not touched(connection, [*files, *waiting], pick, who):
         return {"keys": 0, "rows": 0}
     seen = engine.observations(connection, house.lake, name)
@@ -219,6 +224,18 @@ def forget(
 @ibis.udf.scalar.builtin(name=pseudonyms.FUNCTION)  # type: ignore[untyped-decorator]
 def pseudonym(said: str) -> str:  # type: ignore[empty-body]
     """As `Pseudonyms.of`, on a connection that was taught it."""
+
+
+def _whole(file: Path) -> bool:
+    """Whether a file was written to its end. One that was not, by an older version, is removed: its rerun writes it
+    anew, and nothing else reads it."""
+    try:
+        pq.read_metadata(file)
+    except (pa.ArrowInvalid, FileNotFoundError):
+        file.unlink(missing_ok=True)
+        logger.info("%s was left half-written, and is removed", file.name)
+        return False
+    return True
 
 
 def _tombs(seen: ibis.Table, keys: ibis.Table) -> Pick:

@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from chengxin import connectors, contracts, suppression
+from chengxin import archive, connectors, contracts, suppression
 from chengxin.clock import beijing_date
 from chengxin.connectors import earlier, feedback, files_feedback
 from chengxin.contracts import Contract
@@ -375,6 +375,11 @@ def _unfinished(session: Session, house: House, contract: Contract, as_of: date)
         if not failed:
             _end(session, house, harvest, "failed", "abandoned", "interrupted, and too old or of another contract")
         return None
+    fetched = session.scalars(select(RawObject.sha256).where(RawObject.harvest_id == harvest.id))
+    if not all(archive.path(house, contract.name, sha256).exists() for sha256 in fetched):
+        if not failed:
+            _end(session, house, harvest, "failed", "abandoned", "interrupted, and a raw file of it was erased since")
+        return None
     if failed:
         harvest.state, harvest.cause, harvest.message, harvest.finished_at = "fetching", None, None, None
     return harvest
@@ -467,10 +472,10 @@ def load(house: House, source: str) -> Contract:
 
 
 @contextmanager
-def alone(house: House, source: str) -> Iterator[None]:
-    """One harvest of a source at a time; the lock goes with the process."""
+def alone(house: House, source: str, *, shared: bool = False) -> Iterator[None]:
+    """One harvest of a source at a time; the lock goes with the process. `shared`: beside others who share it."""
     folder = house.var / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{source}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield

@@ -1,14 +1,15 @@
 """The lake: Iceberg tables on a folder, append-only, named by `chengxin.tables`.
 
 Bulk rows are written as Parquet by the engine (`COPY`) into the table's own data folder and then taken in with one
-commit (`Lake.commit`). A crash between the two leaves a file that no snapshot names; `Lake.orphans` finds it. A commit
-carries the `seq` of the ledger in its snapshot summary, so doing it twice adds nothing.
+commit (`Lake.commit`). A crash between the two leaves a file that no snapshot names; `Lake.orphans` finds it. A crash
+in the midst of the write leaves one without a data file's name (`whole`): only whole files have one. A commit carries
+the `seq` of the ledger in its snapshot summary, so doing it twice adds nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ NAMESPACE = "chengxin"
 SEQ_PROPERTY = "chengxin.seq"
 CARRIED_PROPERTY = "chengxin.carried"
 """Commits whose own snapshot was expired before the ledger closed them: see `chengxin.upkeep`."""
+HALF = ".new"
+"""Ends the name of a data file that is being written."""
 
 _ARROW: dict[str, pa.DataType] = {
     "string": pa.string(),
@@ -172,6 +175,17 @@ def carried(snapshot: Snapshot) -> set[int]:
     said = snapshot.summary.additional_properties if snapshot.summary else {}
     numbers = [said.get(SEQ_PROPERTY, ""), *said.get(CARRIED_PROPERTY, "").split(",")]
     return {int(number) for number in numbers if number}
+
+
+@contextlib.contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """Where to write a file of the lake: it gets its name when this context ends, and none if that fails."""
+    half = file.with_name(file.name + HALF)
+    try:
+        yield half
+        half.replace(file)
+    finally:
+        half.unlink(missing_ok=True)
 
 
 def location(path: Path) -> str:

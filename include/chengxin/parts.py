@@ -20,6 +20,9 @@ from chengxin.ledger.models import Harvest, HarvestPart
 from chengxin.reads import HttpRead, Partitions
 from chengxin.settings import House
 
+SHARED = "~parts"
+"""Ends the name of the lock that every fetch of a part shares, and that an erasure has for itself."""
+
 
 def open(house: House, source: str, as_of: date) -> int:
     """The harvest whose parts are to be fetched: the unfinished one of that source and day, else a new one.
@@ -54,7 +57,7 @@ def fetch(house: House, harvest_id: int, part: str) -> bool:
         source = session.get_one(Harvest, harvest_id).source
     contract = harvest.load(house, source)
     _partitions(contract)
-    with harvest.alone(house, f"{source}.{part}"):
+    with harvest.alone(house, f"{source}{SHARED}", shared=True), harvest.alone(house, f"{source}.{part}"):
         with house.ledger.begin() as session:
             opened = session.get_one(Harvest, harvest_id)
             as_of = opened.as_of

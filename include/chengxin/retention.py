@@ -19,7 +19,7 @@ from sqlalchemy import delete, func, select
 from chengxin import archive, contracts, documents, engine, forgetting, yamlfile
 from chengxin.desk import refresh as desk
 from chengxin.engine import Connection
-from chengxin.erasure import compact_ledger
+from chengxin.erasure import alone, compact_ledger
 from chengxin.forgetting import SEPARATOR, past
 from chengxin.ledger import acts
 from chengxin.ledger.messages import Message, MessageBody
@@ -41,7 +41,7 @@ class Terms(Strict):
 
 
 def run(house: House, as_of: date) -> dict[str, Any]:
-    """Clears what has had its time, on record.
+    """Clears what has had its time, on record; harvests wait while the lake is gone through.
 
     Args:
         house: where everything is.
@@ -55,10 +55,13 @@ def run(house: House, as_of: date) -> dict[str, Any]:
     """
     terms = yamlfile.load(house.include_dir / "retention.yml", Terms)
     connection = house.engine()
-    done = {
-        "facts": facts(house, connection, as_of, terms),
-        "rejected": _rejected(house, connection, as_of - terms.rejected),
-        "raw_files": _raw_files(house),
+    with alone(house):
+        done: dict[str, Any] = {
+            "facts": facts(house, connection, as_of, terms),
+            "rejected": _rejected(house, connection, as_of - terms.rejected),
+            "raw_files": _raw_files(house),
+        }
+    done |= {
         "message_bodies": _message_bodies(house, terms.message_bodies),
         "data_docs": _files([house.var / "data_docs"], terms.data_docs),
         "logs": _files(log_folders(house), terms.logs),

@@ -22,7 +22,7 @@ from sqlalchemy import func, select
 
 from chengxin.contracts import Contract
 from chengxin.errors import SumError
-from chengxin.lake import Lake, arrow_schema
+from chengxin.lake import Lake, arrow_schema, whole
 from chengxin.ledger.models import Commit, Harvest, RawObject
 from chengxin.settings import House
 from chengxin.tables import HARVEST_SUM
@@ -90,7 +90,8 @@ def write(
         "removed": False,
     }
     file = lake.data_file(NAME, seq)
-    pq.write_table(pa.Table.from_pylist([row], schema=arrow_schema(HARVEST_SUM)), file)
+    with whole(file) as half:
+        pq.write_table(pa.Table.from_pylist([row], schema=arrow_schema(HARVEST_SUM)), half)
     return file
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import select
 
 from chengxin import engine
 from chengxin.engine import Connection
-from chengxin.lake import CARRIED_PROPERTY, arrow_schema, carried, local_path, location
+from chengxin.lake import CARRIED_PROPERTY, HALF, arrow_schema, carried, local_path, location
 from chengxin.ledger.models import Commit
 from chengxin.settings import House
 from chengxin.tables import TABLES
@@ -70,9 +70,7 @@ def rewrite(house: House, connection: Connection, name: str, files: Sequence[str
 
 def rewrite_in_place(connection: Connection, name: str, file: Path, rows: Rows) -> None:
     """Rewrites a data file that no snapshot names yet, under its own name."""
-    new = file.with_suffix(".new")
-    engine.copy_to(connection, rows(_complete(connection.read_parquet(str(file)), name)), name, new)
-    new.replace(file)
+    engine.copy_to(connection, rows(_complete(connection.read_parquet(str(file)), name)), name, file)
 
 
 def compact(house: House, name: str) -> int:
@@ -89,6 +87,9 @@ def compact(house: House, name: str) -> int:
     merged = _complete(connection.read_parquet(small, union_by_name=True), name)
     engine.copy_to(connection, merged, name, target)
     _swap(house, name, small, [target])
+    for file in small:
+        # From now on nobody plans to read them: `sweep` counts its grace from here.
+        Path(file).touch()
     return len(small) - 1
 
 
@@ -122,8 +123,8 @@ def sweep(house: House, name: str, *, grace: timedelta = timedelta(hours=1)) -> 
     Args:
         house: where the lake is.
         name: the table.
-        grace: younger data files stay: a reader that planned before may still open them. Metadata stays for
-            `COMMITTING` at least.
+        grace: younger data files stay, half-written ones too: a reader that planned before may still open them, and
+            somebody may be at work on them. Metadata stays for `COMMITTING` at least.
 
     Returns:
         How many were removed.
@@ -138,7 +139,7 @@ def sweep(house: House, name: str, *, grace: timedelta = timedelta(hours=1)) -> 
     removed = 0
     for path, changed in found:
         data = path.suffix == ".parquet"
-        wait = grace if data else max(grace, COMMITTING)
+        wait = grace if data or path.suffix == HALF else max(grace, COMMITTING)
         if str(path) in named or now - changed < wait.total_seconds():
             continue
         if data and path.name.split("-")[0].isdigit() and int(path.name.split("-")[0]) in open_commits:

@@ -20,6 +20,7 @@ from ibis.expr import operations
 from ibis.util import gen_name
 
 from chengxin.collector import keeping_all
+from chengxin.lake import whole
 
 ROW_GROUP = 30_720
 """Rows of one row group of a file of the lake: what a thread that writes holds in memory."""
@@ -158,15 +159,16 @@ def copy(connection: DuckDB, rows: ibis.Table, file: Path, *, threads: int | Non
         file: the file.
         threads: how many threads write; None: as many as the engine has.
     """
-    with _threads(connection, threads):
-        connection.to_parquet(rows, file, **WRITTEN)
+    with _threads(connection, threads), whole(file) as half:
+        connection.to_parquet(rows, half, **WRITTEN)
     return int(pq.read_metadata(file).num_rows)
 
 
 def copy_query(connection: DuckDB, query: str, file: Path, *, threads: int | None = None) -> int:
     """As `copy`, of rows that are asked for in DuckDB's own SQL."""
-    target, options = str(file).replace("'", "''"), ", ".join(f"{name} {value}" for name, value in WRITTEN.items())
-    with _threads(connection, threads):
+    options = ", ".join(f"{name} {value}" for name, value in WRITTEN.items())
+    with _threads(connection, threads), whole(file) as half:
+        target = str(half).replace("'", "''")
         connection.raw_sql(f"COPY ({query}) TO '{target}' (FORMAT parquet, {options})").fetchall()
     return int(pq.read_metadata(file).num_rows)
 

@@ -31,6 +31,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import monotonically_increasing_id
 
 from chengxin.errors import ConfigError
+from chengxin.lake import whole
 
 _ALWAYS = {
     "spark.app.name": "chengxin",
@@ -152,7 +153,9 @@ def write(connection: SparkBackend, rows: ibis.Table, files: Iterator[Path]) -> 
     filled = [part for part in parts if pq.read_metadata(part).num_rows]
     written = [(part, next(files)) for part in filled or parts[:1]]
     for part, file in written:
-        shutil.move(part, file)
+        # Across file systems a move is a copy.
+        with whole(file) as half:
+            shutil.move(part, half)
     shutil.rmtree(folder)
     return [file for _, file in written]
 
