@@ -59,7 +59,7 @@ READ: dict[str, tuple[Sequence[Any], dict[str, Any]]] = {
         {"报告编号": "XBP1", "信用等级": "AA"},
     ),
     "prose that only speaks": (
-        ["报告编号：XBP1", NO_ITEMS, "信用等级说明见附件，征信机构对信用等级负责。"],
+        ["报告编号：XBP1", NO_ITEMS, "信用等级说明见附件，征信机构对信用等级负责。", "信用等级的划分"],
         {"报告编号": "XBP1"},
     ),
     "pairs with merged cells": (
@@ -145,6 +145,8 @@ UNCLEAR: dict[str, tuple[Sequence[Any], str]] = {
     "in a sentence, judged": (["信用等级：AA", "经复评，信用等级下调至B级", NO_ITEMS], "in a sentence"),
     "in brackets": (["信用等级：AA", "本次评级（信用等级【BBB】）", NO_ITEMS], "in a sentence"),
     "without a colon": (["信用等级 BBB", NO_ITEMS], "without a colon"),
+    "without a gap": (["信用等级优秀", NO_ITEMS], "without a colon"),
+    "a number in other words": ([LIST, "共一百二十条", [HEAD, ROW]], "states a number of items"),
     "heading alone": (["信用等级", NO_ITEMS], "without a colon"),
     "two values": (["信用等级：AA", [["信用等级", "BBB"]], NO_ITEMS], "printed more than once, with different values"),
     "another heading behind": (["信用等级：AA 展望：负面", NO_ITEMS], "more behind 信用等级"),

@@ -29,6 +29,9 @@ _GIVES = re.compile(
     r"(?:[为是系即至于:：=＝→【\[（(“\"「《]|[-—–]+|[A-Za-z0-9])"
 )
 """What makes of a heading in plain text one that is followed by its value."""
+_TITLES = re.compile(r"[及与和、的由以自在，。]|说明|含义|定义|解释|释义|划分|设置|符号|标识|体系|分为|注[:：]")
+"""What makes of a line that begins with a heading a title or a sentence, and not the heading with its value."""
+_TOTAL = re.compile(rf"{_NUMBERING}(?:共|合计|总计).{{1,12}}[条项个笔件]")
 _OF_ANOTHER = re.compile(
     r"上年|上一年|上期|上次|前次|往年|往期|历史|变更前|修复前|更正前|作废|失效|样本|样张|草稿|未定稿|试行"
 )
@@ -226,6 +229,8 @@ class _Report:
         height = line.bottom - line.top
         if any(0 <= line.top - table.bottom < 0.9 * height for table in self._on[line.page]):
             raise UnreadableError(f"{where} stands right under a table, of which it may be a row")
+        if _TOTAL.match(text):
+            raise UnreadableError(f"{where} states a number of items in words that are not understood")
         if _UNKNOWN.match(text):
             raise UnreadableError(f"{where} has a heading and a value that the contract neither maps nor ignores")
         if len(squeezed(text)) <= _SHORT and _OF_ANOTHER.search(squeezed(text)):
@@ -238,7 +243,8 @@ class _Report:
             if heading in self.contract.ignore:
                 continue
             rest = text[mention.end() :] or after or ""
-            if (not rest and mention.start() == 0) or _GIVES.match(rest):
+            begins = re.fullmatch(_NUMBERING, text[: mention.start()]) and not _TITLES.match(rest)
+            if begins or _GIVES.match(rest):
                 raise UnreadableError(f"{where} gives {heading} in a sentence, or without a colon")
         if after is not None:
             one, other = squeezed(text), squeezed(after)
