@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chengxin import harvest, sums
+from chengxin.connectors import feedback, files_feedback
+from chengxin.connectors.places import Place, opened
 from chengxin.ledger.models import Commit
 from chengxin.settings import House
-from tests.dropped import MONDAY, SUNDAY, TUESDAY, Source, entry, matter, who
+from tests.dropped import ENTRIES, MONDAY, SUNDAY, TUESDAY, Source, entry, matter, who
 
 
 @pytest.fixture
@@ -79,6 +82,59 @@ def test_a_killed_day_is_ended_before_the_next_is_compared(source: Source, monke
     assert (outcome["published"], outcome["unchanged"]) == (1, 2)
     assert source.reasons(MONDAY)["第0号"] == "周一"
     assert source.reasons(TUESDAY)["第0号"] == "未报年报"
+
+
+@pytest.mark.parametrize("untold", ["before it is told", "before that is noted"])
+def test_killed_after_its_commit_the_publisher_is_told_once(
+    source: Source, monkeypatch: pytest.MonkeyPatch, untold: str
+) -> None:
+    source.contract("entries", ENTRIES.replace("format: json", "format: json, feedback: true"))
+    source.deliver(MONDAY, [entry(0), entry(1, code="123")])
+    with monkeypatch.context() as patch:
+        if untold == "before it is told":
+            _dies(patch, feedback, "tell")
+        else:
+
+            @contextmanager
+            def and_dies(*arguments: Any) -> Iterator[Place]:
+                with opened(*arguments) as place:
+                    yield place
+                raise Killed
+
+            patch.setattr(files_feedback, "opened", and_dies)
+        with pytest.raises(Killed):
+            harvest.run(source.house, "entries", MONDAY)
+    killed = source.last()
+    assert (killed.state, killed.detail.get("feedback")) == ("published", None)
+    seq = harvest.publish(source.house, killed.id)["seq"]
+    told = source.drop / f"entries_{MONDAY:%Y%m%d}.json.feedback.csv"
+    assert len(told.read_text("utf-8-sig").splitlines()) == 2
+    assert source.last().detail["feedback"] == 1
+    # Done again, nothing is told or published once more.
+    told.unlink()
+    assert harvest.publish(source.house, killed.id)["seq"] == seq
+    assert not told.exists()
+    assert len(source.house.lake.rows("list_entry")) == 1
+
+
+def test_a_killed_day_that_the_next_one_ends_is_told_too(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    source.contract("entries", ENTRIES.replace("format: json", "format: json, feedback: true"))
+    source.deliver(MONDAY, [entry(0), entry(1, code="123")])
+    with monkeypatch.context() as patch:
+        _dies(patch, harvest, "_commit")
+        with pytest.raises(Killed):
+            harvest.run(source.house, "entries", MONDAY)
+    killed = source.last().id
+    source.run(TUESDAY, [entry(0)])
+    assert source.row(killed).detail["feedback"] == 1
+    assert (source.drop / f"entries_{MONDAY:%Y%m%d}.json.feedback.csv").exists()
+
+
+def _dies(patch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+    def die(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    patch.setattr(owner, name, die)
 
 
 def _kill_at(patch: pytest.MonkeyPatch, house: House, instant: str) -> None:

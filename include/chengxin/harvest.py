@@ -169,15 +169,14 @@ def publish(house: House, harvest_id: int) -> dict[str, Any]:
 def _publish(house: House, contract: Contract, harvest_id: int, early: Early | None = None) -> dict[str, Any]:
     with house.ledger.begin() as session:
         harvest = session.get_one(Harvest, harvest_id)
-        if harvest.state == "published":
-            return _outcome(harvest)
-        if "fetched" not in harvest.detail:
+        published, told = harvest.state == "published", "feedback" in harvest.detail
+        if not published and "fetched" not in harvest.detail:
             raise HarvestError(
                 f"harvest {harvest_id} of {contract.name} has not been fetched to its end",
                 why=f"state {harvest.state}" + (f", {harvest.cause}" if harvest.cause else ""),
                 remedy="run the fetch again: it goes on where it stopped",
             )
-        planned = "files" in harvest.detail
+        planned = published or "files" in harvest.detail
         if not planned:
             harvest.state, harvest.cause, harvest.message, harvest.finished_at = "fetched", None, None, None
             harvest.contract_sha256 = contract.sha256
@@ -185,6 +184,7 @@ def _publish(house: House, contract: Contract, harvest_id: int, early: Early | N
     # A killed harvest of another day must be in the lake before this one is compared with the lake.
     for other in others:
         _commit(house, other)
+        feedback.tell(house, contract, other)
     if not planned:
         try:
             _prepare(house, contract, harvest_id, early)
@@ -192,8 +192,11 @@ def _publish(house: House, contract: Contract, harvest_id: int, early: Early | N
             fail(house, harvest_id, error)
             feedback.tell(house, contract, harvest_id)
             raise
-    _commit(house, harvest_id)
-    feedback.tell(house, contract, harvest_id)
+    if not published:
+        _commit(house, harvest_id)
+    # Also of one that was killed after its commit: each way of telling replaces what it has told.
+    if not (published and told):
+        feedback.tell(house, contract, harvest_id)
     with house.ledger.begin() as session:
         return _outcome(session.get_one(Harvest, harvest_id))
 
