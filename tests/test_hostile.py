@@ -255,3 +255,20 @@ def test_reports_that_stay_in_the_folder_are_read_once(drop: Drop) -> None:
     # And a day without any: an empty harvest is a harvest.
     wednesday = harvest.run(drop.house, "credit_report_pdfs", DAY + timedelta(2))
     assert (wednesday["state"], wednesday["harvested"]) == ("published", 0)
+
+
+def test_a_spreadsheets_error_is_no_name_and_no_number(drop: Drop) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["code", "who", "since", "no"])
+    for n in range(5):
+        sheet.append([CODES[n], f"测试{n}公司", "2026-01-05", f"第{n}号"])
+    for place, error in (("B2", "#N/A"), ("B3", "#REF!"), ("D4", "#NAME?")):
+        sheet[place].value, sheet[place].data_type = error, "e"
+    sink = io.BytesIO()
+    book.save(sink)
+    outcome = drop.run(sink.getvalue(), "xlsx")
+    adds_up(outcome)
+    assert (outcome["harvested"], outcome["published"], outcome["rejected"]) == (5, 2, 3)
+    assert {row["value"] for row in drop.rejected()} == {"#N/A", "#REF!", "#NAME?"}

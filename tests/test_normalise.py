@@ -173,6 +173,9 @@ def test_texts_hide_persons_and_refuse_wrong_encodings() -> None:
     found = read(values.texts, "甲公司", "\ufffd", long, "身份证110101199003070038", "1234567890123456789", None)
     assert [problem for _, problem in found] == [0, values.GARBLED, values.TOO_LONG, values.PERSONAL_ID, 0, 0]
     assert found[3][0] is None
+    errors = read(values.texts, "#N/A", "第#REF!号", "#VALUE!", "#NAME?", "#DIV/0!", "1#楼", "C#", "N/A", "#")
+    assert [problem for _, problem in errors] == [values.GARBLED] * 5 + [0] * 4
+    assert [value for value, _ in errors] == [None] * 5 + ["1#楼", "C#", "N/A", "#"]
     assert persons.hide(text("张 13812345678", "110101199003070038", CODE)).to_pylist() == [
         "张 ***********",
         "*" * 18,

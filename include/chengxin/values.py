@@ -46,6 +46,8 @@ NO = ("否", "0", "false", "f", "no", "n", "无", "×")
 
 _TOO_MUCH = pa.scalar(Decimal(10**14) - Decimal("0.01"), pa.decimal128(28, 8))
 """Amounts of 15 digits and more before the point, in whatever unit."""
+_SHEET_ERROR = r"#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|SPILL!|CALC!)"
+"""A formula's error, which is saved as its value and goes on into whatever is made of the sheet, CSV too."""
 _NUMBER = r"^[+-]?(\d{1,14}(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?$"
 
 
@@ -61,12 +63,16 @@ def clean(column: pa.Array, nulls: Sequence[str] = ()) -> pa.Array:
 
 
 def texts(column: pa.Array) -> tuple[pa.Array, Problems]:
-    """Text as it is. A replacement character (a wrong encoding), an over-long cell, a list or an object in the place of
-    a text, or a citizen's number in it are problems, and the value is withheld."""
+    """Text as it is. A replacement character (a wrong encoding), a spreadsheet's error in the place of a value, an
+    over-long cell, a list or an object in the place of a text, or a citizen's number in it are problems, and the value
+    is withheld."""
     problems = np.zeros(len(column), np.int8)
     data = content(column)
-    if b"\xef\xbf\xbd" in data.tobytes():
+    written = data.tobytes()
+    if b"\xef\xbf\xbd" in written:
         problems[mask(pc.match_substring(column, "\ufffd"))] = GARBLED
+    if b"#" in written:
+        problems[mask(pc.match_substring_regex(column, _SHEET_ERROR))] = GARBLED
     if len(data) > TEXT_LIMIT:
         problems[mask(pc.greater(pc.utf8_length(column), TEXT_LIMIT))] = TOO_LONG
     # One bit is all that "[" and "{" differ by.
