@@ -42,11 +42,13 @@ def page(
     """
     data = utf8(bytes_of(), encoding, where)
     path = tuple(records.split("."))
-    expected = _regular(path, headings, data, sha256)
+    listed = _listed(path, data)
+    expected = None
+    if listed is not None:
+        expected = _regular(listed, headings, sha256) or _expected(path, tuple(headings), data, sha256, listed)
     if expected is None and _repeats(data):
         elements = list(_Reader(iter([data.decode()]), where).elements(path))
         expected = from_records(elements, sha256, where) if elements else None
-    expected = expected or _expected(path, tuple(headings), data, sha256)
     if expected is not None:
         yield from pieces(expected)
         return
@@ -96,8 +98,8 @@ def document(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
         yield from_records(waiting, raw.sha256, raw.where, first_row=first)
 
 
-def _regular(path: tuple[str, ...], headings: Sequence[str], data: bytes, sha256: str) -> pa.RecordBatch | None:
-    """The records, where `regular` can read them: most pages, and other threads work meanwhile."""
+def _listed(path: tuple[str, ...], data: bytes) -> msgspec.Raw | None:
+    """What stands at the path; None: nothing, no JSON, or more than one."""
     try:
         found = _level(path, msgspec.Raw).decode(data)
         for _ in path:
@@ -107,14 +109,21 @@ def _regular(path: tuple[str, ...], headings: Sequence[str], data: bytes, sha256
     # Of two lists under the same key the decoder takes the last: the other one stands before it.
     if data.count(b'"%b"' % path[-1].encode(), 0, len(data) - memoryview(found).nbytes) > 1:
         return None
-    columns = regular.columns(found, headings)
+    return found
+
+
+def _regular(listed: msgspec.Raw, headings: Sequence[str], sha256: str) -> pa.RecordBatch | None:
+    """The records, where `regular` can read them: most pages, and other threads work meanwhile."""
+    columns = regular.columns(listed, headings)
     return batch(columns, sha256) if columns else None
 
 
-def _expected(path: tuple[str, ...], headings: tuple[str, ...], data: bytes, sha256: str) -> pa.RecordBatch | None:
+def _expected(
+    path: tuple[str, ...], headings: tuple[str, ...], data: bytes, sha256: str, listed: msgspec.Raw
+) -> pa.RecordBatch | None:
     """The records, where all of them are objects without other headings: in half the time.
 
-    None: anything else, an empty list and what is no JSON included.
+    None: anything else, an empty list and what is no JSON included, and where a key may stand twice in an object.
     """
     try:
         found = _decoder(path, headings).decode(data)
@@ -125,10 +134,16 @@ def _expected(path: tuple[str, ...], headings: tuple[str, ...], data: bytes, sha
     problems: dict[int, str] = {}
     may_hold_nul = _may_hold_nul(data)
     columns = {}
+    keys = 0
     for place, heading in enumerate(headings):
         values = list(map(attrgetter(f"c{place}"), found))
-        if any(value is not msgspec.UNSET for value in values):
+        there = len(values) - values.count(msgspec.UNSET)
+        if there:
+            keys += there + _keys(values)
             columns[heading] = texts(values, may_hold_nul, heading, problems)
+    # Seldom does a text hold these signs. Of a key that stands twice the decoder keeps one.
+    if bytes(listed).count(b'":') != keys:
+        return None
     return batch(columns, sha256, problems=problems) if columns else None
 
 
@@ -157,7 +172,7 @@ def _level(path: tuple[str, ...], kind: Any) -> msgspec.json.Decoder[Any]:
 def _repeats(data: bytes) -> bool:
     """Whether some object has a key twice, of which a decoder silently keeps the last; False for what is no JSON."""
     try:
-        # Seldom does a text hold these signs: three times as fast as the exact look.
+        # As above: three times as fast as the exact look.
         if data.count(b'":') == _keys(_values.decode(data)):
             return False
         json.loads(data, object_pairs_hook=_distinct)
@@ -171,7 +186,9 @@ def _repeats(data: bytes) -> bool:
 def _keys(value: Any) -> int:
     if type(value) is dict:
         return len(value) + sum(_keys(inner) for inner in value.values() if type(inner) is dict or type(inner) is list)
-    return sum(_keys(inner) for inner in value) if type(value) is list else 0
+    if type(value) is list:
+        return sum(_keys(inner) for inner in value if type(inner) is dict or type(inner) is list)
+    return 0
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> None:
