@@ -289,7 +289,8 @@ class Contract(Strict):
         """Hash of the contract's content: what a harvest ran under."""
         # Who uses none of these keeps the hash from before there were any.
         unused = {name: True for name in ("partitions", "quiet") if getattr(self, name) is None}
-        of_read = {name for name in ("parts", "manifest", "settle", "encoding") if getattr(self.read, name, None) is None}
+        newer = ("parts", "manifest", "settle", "encoding")
+        of_read = {name for name in newer if getattr(self.read, name, None) is None}
         content = self.model_dump_json(exclude={**unused, "read": of_read})
         return hashlib.sha256(content.encode()).hexdigest()
 

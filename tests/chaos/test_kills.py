@@ -160,8 +160,8 @@ class Chaos:
         for files in shaken:
             # A rerun after the end is a harvest of its own, and whole.
             assert files == undisturbed, stage
-        # Each walk of several pages looks at its first once more, each kill costs the page that was under way and a look
-        # at the one kept before it.
+        # Each walk of several pages looks at its first once more, each kill costs the page that was under way and a
+        # look at the one kept before it.
         looks = len(shaken) if len(undisturbed) > 1 else 0
         assert asked <= len(shaken) * len(undisturbed) + looks + 2 * killed, stage
         self.fetched[stage.name] += asked

@@ -117,7 +117,8 @@ def _contract(kind: str) -> Contract:
             "name": "fuzz", "title": "虚构来源", "publisher": "虚构单位", "legal_basis": "虚构依据", "table": "subject",
             "mode": "full", "schedule": "0 1 * * *", "max_age": "2d", "columns": {"代码": "uscc", "名称": "name"},
             "read": {"connector": "files", "connection": "x", "pattern": "*", **READS[kind]},
-            "key": ["uscc"], "bounds": {"rows": {"min": 0}, "shrink": {"max": 1}}, "keep": "5y", "owner": "data-engineering",
+            "key": ["uscc"], "bounds": {"rows": {"min": 0}, "shrink": {"max": 1}}, "keep": "5y",
+            "owner": "data-engineering",
         }
     )  # fmt: skip
 
