@@ -203,6 +203,34 @@ class TestARequest:
         assert holding(house.var, GONE)
 
 
+class TestKilled:
+    """A killed erasure is ended by its rerun, though the lake has forgotten what the subject was called."""
+
+    @pytest.mark.parametrize("instant", ["_raw_erased", "_messages", "_files"])
+    def test_what_bears_the_name_alone_goes_too(
+        self, house: House, lake: FactLake, monkeypatch: pytest.MonkeyPatch, instant: str
+    ) -> None:
+        raw(house, "dishonest_debtors", f"名称\n{NAME}\n".encode("gb18030"))
+        mail(house, "1" * 64, letter("见附件", NAME))
+        log = house.var / "logs" / "task.log"
+        log.parent.mkdir(parents=True)
+        log.write_text(f"{NAME}\n", "utf-8")
+
+        def die(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(erasure, instant, die)
+            with pytest.raises(KeyboardInterrupt):
+                erasure.subject(house, GONE, "officer", "申请第1号")
+        assert not any(row["uscc"] == GONE for row in house.lake.rows("subject"))
+        erasure.subject(house, GONE, "officer", "申请第1号")
+        for path, content in disk(house.var):
+            for encoding in ("utf-8", "gb18030"):
+                assert NAME.encode(encoding) not in content.replace(LONGER.encode(encoding), b""), path
+        assert list((house.var / erasure.NOTES).iterdir()) == []
+
+
 class TestBesideAHarvest:
     """What a killed harvest left does not stop an erasure, and one under way does not undo it."""
 

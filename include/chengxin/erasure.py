@@ -16,9 +16,12 @@ import contextlib
 import email
 import email.policy
 import io
+import json
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -31,6 +34,7 @@ from chengxin import archive, contracts, engine, forgetting, harvest, identity, 
 from chengxin.desk import refresh as desk
 from chengxin.errors import ChengxinError, ConfigError
 from chengxin.forgetting import HIDDEN, Person
+from chengxin.lake import whole
 from chengxin.ledger import access, acts, decisions, objections
 from chengxin.ledger.acts import Act, ActBody, Deed
 from chengxin.ledger.messages import Message, MessageBody
@@ -41,6 +45,8 @@ from chengxin.tables import TABLES
 
 ENCODINGS = ("utf-8", "gb18030", "utf-16-le")
 """How a name may be written in a file."""
+NOTES = "erasing"
+"""In `<var>`: what the subjects were called of whom an erasure is under way, or was killed. Gone with its end."""
 
 
 def subject(house: House, code: str, actor: str, reason: str) -> dict[str, Any]:
@@ -74,8 +80,9 @@ def subject(house: House, code: str, actor: str, reason: str) -> dict[str, Any]:
             raise ConfigError(
                 "the reason names the subject", where="erase --reason", remedy="refer to the request by its number"
             )
-        # Before the lake forgets which advice was the subject's.
-        advice = _advice_ids(house, connection, who)
+        # Before the lake forgets what the subject was called, and which advice was its own.
+        note = house.var / NOTES / f"{who.stands}.json"
+        who, advice = _noted(note, who, _advice_ids(house, connection, who))
         with house.ledger.begin() as session:
             bodies = _bodies(session, who, advice)
             # With their number in the same act: `verify` asks who took them.
@@ -102,6 +109,7 @@ def subject(house: House, code: str, actor: str, reason: str) -> dict[str, Any]:
         with house.ledger.begin() as session:
             acts.record(session, house.clock(), actor, "erasure.done", who.stands, done)
         compact_ledger(house)
+        note.unlink()
     return done
 
 
@@ -129,6 +137,18 @@ def alone(house: House) -> Iterator[None]:
             for name in (file.stem, file.stem + SHARED):
                 locks.enter_context(harvest.alone(house, name))
         yield
+
+
+def _noted(note: Path, who: Person, advice: list[str]) -> tuple[Person, list[str]]:
+    """What the lake knows of a subject, and what it knew when a killed run began: the rest is sought by that."""
+    said: dict[str, list[str]] = json.loads(note.read_text("utf-8")) if note.exists() else {}
+    names, keys = ({*mine, *said.get(kind, ())} for kind, mine in (("names", who.names), ("keys", who.keys)))
+    who = replace(who, names=tuple(sorted(names)), keys=tuple(sorted(keys)))
+    advice = sorted({*advice, *said.get("advice", ())})
+    note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with whole(note) as half:
+        half.write_text(json.dumps({"names": who.names, "keys": who.keys, "advice": advice}), "utf-8")
+    return who, advice
 
 
 def _advice_ids(house: House, connection: engine.Connection, who: Person) -> list[str]:
@@ -254,7 +274,7 @@ def _columns(session: Session, who: Person) -> None:
 
 def _files(house: House, who: Person) -> int:
     """Erases data docs and work files that hold the subject; a log keeps its other lines."""
-    own = {house.raw_dir, house.var / "lake", house.var / "locks", house.var / "rulebooks"}
+    own = {house.raw_dir, house.var / "lake", house.var / "locks", house.var / "rulebooks", house.var / NOTES}
     number = 0
     for path in sorted(house.var.rglob("*")):
         database = ".db" in path.suffixes or path.name.startswith(("ledger.db", "desk."))

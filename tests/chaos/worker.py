@@ -93,7 +93,7 @@ def _stages(settings: dict[str, str]) -> Stages:
     for name in ("great_expectations", "pyiceberg.catalog.sql", "pyiceberg.io.pyarrow", "ibis.backends.duckdb"):
         importlib.import_module(name)
 
-    from chengxin import check, connections, harvest, warn
+    from chengxin import check, connections, erasure, harvest, retention, upkeep, warn
     from chengxin.clock import BEIJING
     from chengxin.settings import House
 
@@ -114,6 +114,9 @@ def _stages(settings: dict[str, str]) -> Stages:
         "check": lambda day, _, var: check.run(house(day, var), day),
         "plan": lambda day, _, var: warn.plan(house(day, var), day),
         "send": lambda day, name, var: warn.send(house(day, var), day, name),
+        "clear": lambda day, _, var: retention.run(house(day, var), day),
+        "erase": lambda day, name, var: erasure.subject(house(day, var), name, "officer", "申请第1号"),
+        "tidy": lambda day, _, var: upkeep.tidy(house(day, var)),
     }
 
 
