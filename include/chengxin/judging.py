@@ -22,6 +22,7 @@ from chengxin.ledger.models import RawObject
 from chengxin.settings import House
 
 if TYPE_CHECKING:
+    from chengxin.readers.raw import AtHand
     from chengxin.staging import Tally
 
 CHUNK = 25_000
@@ -62,7 +63,7 @@ class Judging:
         self.staging = Staging(contract, as_of, self.rules, self.gate, self.folder, self.engine.con)
         self.tally = self.staging.tally
 
-    def stage(self, raw: Iterable[RawObject], at_hand: Callable[[RawObject], bytes | None] = lambda _: None) -> None:
+    def stage(self, raw: Iterable[RawObject], at_hand: Callable[[RawObject], AtHand | None] = lambda _: None) -> None:
         """Stages the records of raw objects, to the last.
 
         Args:
@@ -106,7 +107,7 @@ class Early:
         self._harvest_id = harvest_id
         self._told: list[str] = []
         # Each of the counts has one thread that writes it.
-        self._at_hand: dict[int, bytes] = {}
+        self._at_hand: dict[int, AtHand] = {}
         self._given = self._used = 0
         self._arriving: queue.SimpleQueue[RawObject | None] = queue.SimpleQueue()
         self._dropped = threading.Event()
@@ -115,12 +116,12 @@ class Early:
         self._thread = threading.Thread(target=self._judge, name="judging", daemon=True)
         self._thread.start()
 
-    def kept(self, raw: RawObject, data: bytes | None = None) -> None:
+    def kept(self, raw: RawObject, at_hand: AtHand | None = None) -> None:
         """The fetch has one more raw object in the archive."""
         self._told.append(raw.sha256)
-        if data is not None and self._given - self._used + len(data) <= AT_HAND:
-            self._given += len(data)
-            self._at_hand[raw.ordinal] = data
+        if at_hand is not None and self._given - self._used + len(at_hand.data) <= AT_HAND:
+            self._given += len(at_hand.data)
+            self._at_hand[raw.ordinal] = at_hand
         self._arriving.put(raw)
 
     def restarted(self) -> None:
@@ -171,10 +172,10 @@ class Early:
         except Exception as error:  # noqa: BLE001 - raised by `result`
             self._failed = error
 
-    def _bytes_of(self, raw: RawObject) -> bytes | None:
-        data = self._at_hand.pop(raw.ordinal, None)
-        self._used += len(data or b"")
-        return data
+    def _bytes_of(self, raw: RawObject) -> AtHand | None:
+        at_hand = self._at_hand.pop(raw.ordinal, None)
+        self._used += len(at_hand.data) if at_hand else 0
+        return at_hand
 
     def _arrivals(self) -> Iterator[RawObject]:
         while (raw := self._arriving.get()) is not None and not self._dropped.is_set():
@@ -186,7 +187,7 @@ def chunks(
     contract: Contract,
     raw: Iterable[RawObject],
     tally: Tally,
-    at_hand: Callable[[RawObject], bytes | None] = lambda _: None,
+    at_hand: Callable[[RawObject], AtHand | None] = lambda _: None,
 ) -> Iterator[Any]:
     """The records of raw objects in chunks of at most `CHUNK` records, `BYTES` and `CELLS` (or of one part of what a
     reader brings): small pages are put together, for the sake of speed."""

@@ -89,3 +89,24 @@ def test_marks_are_those_of_the_records() -> None:
 
 def test_a_part_inside_another_takes_more_looks() -> None:
     assert envelopes._shape(INSIDE.model_copy(update={"records": "data"}), None) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "listed"),
+    [
+        (b'{"code":"200","total":2,"data":[{"a":"]"},{"b":[1]}]}', b'[{"a":"]"},{"b":[1]}]'),
+        (b'{"code":"200","total":1,"data":[{"a":1}],"data":[{"a":2}]}', b'[{"a":2}]'),
+        (b'{"code":"200","total":1,"data":[ {"a":1} ]}', None),
+        (b'{"code":"200","total":0,"data":[]}', None),
+        (b'\xef\xbb\xbf{"code":"200","total":1,"data":[{"a":1}]}', None),
+    ],
+)
+def test_where_the_list_stands_in_the_bytes_of_a_page(body: bytes, listed: bytes | None) -> None:
+    place = read_page(Answer(200, CaseInsensitiveDict({}), body), FLAT, "here").listed(body)
+    assert (None if place is None else body[place]) == listed
+
+
+def test_a_page_of_another_encoding_is_searched_anew() -> None:
+    body = '{"code":"200","total":1,"data":[{"名称":"示例"}]}'.encode("gb18030")
+    said = Answer(200, CaseInsensitiveDict({"Content-Type": "application/json; charset=gbk"}), body)
+    assert read_page(said, FLAT, "here").listed(body) is None

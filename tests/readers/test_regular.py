@@ -142,3 +142,8 @@ def test_a_page_is_the_same_either_way() -> None:
         there = json_text._expected(("data", "rows"), headings, data, "0" * 64, listed)
         assert isinstance(here, pa.RecordBatch)
         assert here.equals(there)
+        first = data.index(records.encode())
+        place = slice(first, first + len(records.encode()))
+        assert json_text._listed(("data", "rows"), data, place) == listed
+        known = json_text.page(lambda data=data: data, "0" * 64, "data.rows", headings, "here", place=place)
+        assert pa.Table.from_batches(known).equals(pa.Table.from_batches([here]))

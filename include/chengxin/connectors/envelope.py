@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
+import numpy as np
 
 from chengxin.connectors.http_client import Answer
 from chengxin.errors import MismatchError, SourceContentError
@@ -40,6 +41,19 @@ class Page:
     """The records as they came (in UTF-8), unread."""
     charset: str | None = None
     """The encoding that the answer declares and needs; None: the contract names it, or it is UTF-8."""
+
+    def listed(self, body: bytes) -> slice | None:
+        """Where the list of records stands in the bytes of the page, brackets included.
+
+        None: there are no records, or they were read from other bytes (another encoding).
+        """
+        if not self.rows:
+            return None
+        first, last, whole = (np.frombuffer(part, np.uint8) for part in (self.rows[0], self.rows[-1], body))
+        begin = first.ctypes.data - whole.ctypes.data
+        end = last.ctypes.data + len(last) - whole.ctypes.data
+        inside = 0 < begin < end < len(body) and body[begin - 1] == ord("[") and body[end] == ord("]")
+        return slice(begin - 1, end + 1) if inside else None
 
 
 def read_page(

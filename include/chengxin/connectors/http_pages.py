@@ -44,6 +44,7 @@ from chengxin.connectors.http_client import Answer
 from chengxin.connectors.http_walk import SourceMoved, Walk, judge
 from chengxin.connectors.intake import Cursor
 from chengxin.errors import MismatchError, SourceContentError
+from chengxin.readers.raw import AtHand
 
 logger = logging.getLogger(__name__)
 
@@ -105,9 +106,10 @@ class PageWalk(Walk):
             kept["ahead"] = cursor["ahead"]
         kept = _declared(self._marked(kept, cursor, page), cursor, page)
         if ahead:
-            self._intake.take(cursor["ahead"], len(body), self._locator(number, page), kept, body)
+            at_hand = AtHand(body, page.listed(body))
+            self._intake.take(cursor["ahead"], len(body), self._locator(number, page), kept, at_hand)
         else:
-            self._intake.keep(body, self._locator(number, page), kept)
+            self._intake.keep(body, self._locator(number, page), kept, page.listed(body))
         self._before = page
 
     def _ask_page(self, cursor: Cursor, number: int) -> tuple[Answer, Page]:

@@ -60,7 +60,8 @@ class WordWalk(Walk):
             hashed = _hashed(following)
             kept |= {"next": following, "met": [*cursor.get("met", ()), hashed][-MET:]}
             self._met.add(hashed)
-        self._intake.keep(answer.body, self._locator(number, page), self._marked(kept, cursor, page))
+        kept, body = self._marked(kept, cursor, page), answer.body
+        self._intake.keep(body, self._locator(number, page), kept, page.listed(body))
         self._before = page
 
     def _place(self, cursor: Cursor) -> tuple[str, dict[str, str]]:

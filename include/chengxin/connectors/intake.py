@@ -18,6 +18,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from chengxin import archive
 from chengxin.ledger.models import Harvest, HarvestPart, RawObject
+from chengxin.readers.raw import AtHand
 from chengxin.settings import House
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ _KEEP = insert(RawObject.__table__)  # type: ignore[arg-type]
 class Onlooker(Protocol):
     """Who wants to know of each raw object of a harvest as soon as it is kept."""
 
-    def kept(self, raw: RawObject, data: bytes | None = None) -> None:
+    def kept(self, raw: RawObject, at_hand: AtHand | None = None) -> None:
         """This one is the next; its bytes too, where they are at hand."""
 
     def restarted(self) -> None:
@@ -97,16 +98,17 @@ class Intake:
         """Whether these are the very bytes that were kept last."""
         return len(data) == self._last_size and hashlib.sha256(data).hexdigest() == self._kept[-1]
 
-    def keep(self, data: bytes, locator: str, cursor: Cursor) -> None:
+    def keep(self, data: bytes, locator: str, cursor: Cursor, listed: slice | None = None) -> None:
         """Keeps one page or batch and moves the cursor past it.
 
         Args:
             data: the bytes as they came.
             locator: where they came from, for people: page, range. Never a secret, never a person.
             cursor: where the fetch goes on after them.
+            listed: see `AtHand`.
         """
         sha256 = archive.put(self._house, self._source, data, durable=False)
-        self.take(sha256, len(data), locator, cursor, data)
+        self.take(sha256, len(data), locator, cursor, AtHand(data, listed))
 
     def kept(self, place: int) -> bytes:
         """The bytes of a raw object that is part of the harvest: 0 is its first, -1 its last.
@@ -141,8 +143,8 @@ class Intake:
         """
         return archive.put_stream(self._house, self._source, data)
 
-    def take(self, sha256: str, size: int, locator: str, cursor: Cursor, data: bytes | None = None) -> None:
-        """Makes archived bytes part of the harvest and moves the cursor past them; `data`: where they are at hand."""
+    def take(self, sha256: str, size: int, locator: str, cursor: Cursor, at_hand: AtHand | None = None) -> None:
+        """Makes archived bytes part of the harvest and moves the cursor past them."""
         complete = bool(cursor.get("complete"))
         if complete:
             archive.sync(self._house, self._source, [*self._kept, sha256])
@@ -163,7 +165,7 @@ class Intake:
         self.cursor, self._last_size = cursor, size
         self._kept.append(sha256)
         if self._onlooker:
-            self._onlooker.kept(RawObject(**row), data)
+            self._onlooker.kept(RawObject(**row), at_hand)
 
     @property
     def count(self) -> int:

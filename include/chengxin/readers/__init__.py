@@ -15,7 +15,7 @@ from chengxin import archive
 from chengxin.contracts import Contract
 from chengxin.ledger.models import RawObject
 from chengxin.readers import decode
-from chengxin.readers.raw import Raw
+from chengxin.readers.raw import AtHand, Raw
 from chengxin.readers.rows import MAX_ROWS, OWN_COLUMNS, PROBLEM, RAW_ROW, RAW_SHA256
 from chengxin.reads import FilesRead, HttpRead
 from chengxin.settings import House
@@ -24,7 +24,7 @@ __all__ = ["MAX_ROWS", "OWN_COLUMNS", "PROBLEM", "RAW_ROW", "RAW_SHA256", "batch
 
 
 def batches(
-    house: House, contract: Contract, raw_object: RawObject, at_hand: bytes | None = None
+    house: House, contract: Contract, raw_object: RawObject, at_hand: AtHand | None = None
 ) -> Iterator[pa.RecordBatch]:
     """The records of one raw object, at most 50,000 a batch; memory does not grow with the object.
 
@@ -55,11 +55,12 @@ def batches(
     from chengxin.readers import json_text
 
     def data() -> bytes:
-        return archive.get(house, contract.name, sha256) if at_hand is None else at_hand
+        return archive.get(house, contract.name, sha256) if at_hand is None else at_hand.data
 
     if isinstance(read, HttpRead):
         encoding = read.encoding or decode.noted(raw_object.locator)
-        return json_text.page(data, sha256, read.envelope.records, _headings(contract), where, encoding)
+        listed = at_hand.listed if at_hand else None
+        return json_text.page(data, sha256, read.envelope.records, _headings(contract), where, encoding, listed)
     return json_text.lines(data, sha256, where)
 
 

@@ -34,15 +34,24 @@ def page(
     headings: Sequence[str],
     where: str,
     encoding: str | None = None,
+    place: slice | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """The records of one page, `records` being the dotted path to their list, `headings` those that may be expected.
+
+    Args:
+        bytes_of: the page.
+        sha256: the raw object that it is.
+        records, headings: see above.
+        where: for errors.
+        encoding: the page's; None: UTF-8.
+        place: where the list stands (`raw.AtHand.listed`); None: it is looked for.
 
     Raises:
         SourceContentError: not in its encoding (None: UTF-8), no JSON, no list there, or more than one.
     """
     data = utf8(bytes_of(), encoding, where)
     path = tuple(records.split("."))
-    listed = _listed(path, data)
+    listed = _listed(path, data, place)
     expected = None
     if listed is not None:
         expected = _regular(listed, headings, sha256) or _expected(path, tuple(headings), data, sha256, listed)
@@ -98,28 +107,30 @@ def document(raw: Raw, read: FilesRead) -> Iterator[pa.RecordBatch]:
         yield from_records(waiting, raw.sha256, raw.where, first_row=first)
 
 
-def _listed(path: tuple[str, ...], data: bytes) -> msgspec.Raw | None:
-    """What stands at the path; None: nothing, no JSON, or more than one."""
-    try:
-        found = _level(path, msgspec.Raw).decode(data)
-        for _ in path:
-            found = found.c0
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+def _listed(path: tuple[str, ...], data: bytes, place: slice | None = None) -> memoryview | None:
+    """What stands at the path, of proved grammar; None: nothing, no JSON, or more than one."""
+    if place is not None:
+        found = memoryview(data)[place]
+    else:
+        try:
+            inside = _level(path, msgspec.Raw).decode(data)
+            for _ in path:
+                inside = inside.c0
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        found = memoryview(inside)
     # Of two lists under the same key the decoder takes the last: the other one stands before it.
-    if data.count(b'"%b"' % path[-1].encode(), 0, len(data) - memoryview(found).nbytes) > 1:
-        return None
-    return found
+    return found if data.count(b'"%b"' % path[-1].encode(), 0, len(data) - found.nbytes) <= 1 else None
 
 
-def _regular(listed: msgspec.Raw, headings: Sequence[str], sha256: str) -> pa.RecordBatch | None:
+def _regular(listed: memoryview, headings: Sequence[str], sha256: str) -> pa.RecordBatch | None:
     """The records, where `regular` can read them: most pages, and other threads work meanwhile."""
     columns = regular.columns(listed, headings)
     return batch(columns, sha256) if columns else None
 
 
 def _expected(
-    path: tuple[str, ...], headings: tuple[str, ...], data: bytes, sha256: str, listed: msgspec.Raw
+    path: tuple[str, ...], headings: tuple[str, ...], data: bytes, sha256: str, listed: memoryview
 ) -> pa.RecordBatch | None:
     """The records, where all of them are objects without other headings: in half the time.
 

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple
 
 from chengxin import archive
+
+
+class AtHand(NamedTuple):
+    """A raw object's bytes, from whoever has just archived them."""
+
+    data: bytes
+    listed: slice | None = None
+    """Where its list of records stands, brackets included, if all of it is proved to be JSON; None: nobody looked."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class _Values(NamedTuple):
     """Numbers of the values with a backslash."""
 
 
-def columns(listed: msgspec.Raw, headings: Sequence[str]) -> dict[str, pa.Array] | None:
+def columns(listed: memoryview, headings: Sequence[str]) -> dict[str, pa.Array] | None:
     """The columns of a list of records, as text; a number as it is written.
 
     Args:
@@ -61,7 +61,7 @@ def columns(listed: msgspec.Raw, headings: Sequence[str]) -> dict[str, pa.Array]
         Heading → values, in the order of `headings`, without those that no record has. None: the list is not of the
         kind that is read here.
     """
-    data = np.frombuffer(memoryview(listed), np.uint8)
+    data = np.frombuffer(listed, np.uint8)
     if len(data) > np.iinfo(np.int32).max or bytes(data[:3]) != b'[{"' or bytes(data[-2:]) != b"}]":
         return None
     quotes = np.flatnonzero(data == _QUOTE)
