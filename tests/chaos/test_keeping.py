@@ -1,7 +1,7 @@
 """Kill what takes out and puts in order too: retention, erasure, tidying, harvests in parts and with feedback.
 
 Two houses before one folder of files. In one, every stage is killed again and again, and an erasure comes between a
-killed harvest and its retry. In the end both lakes say the same, to the row, the same is remembered of what was taken
+killed harvest and its retry. In the end both lakes say the same, to the row, no less is remembered of what was taken
 out, nothing of it is left on disk, and every file has its feedback.
 """
 
@@ -125,8 +125,9 @@ def _compare(keeping: Keeping) -> None:
             assert session.query(Commit).filter(Commit.closed_at.is_(None)).count() == 0
             rows = session.query(Erased.table_name, Erased.reason).all()
             remembered.append(Counter((row.table_name, row.reason) for row in rows))
-    assert remembered[0] == remembered[1]
-    assert remembered[0]["list_entry", "request"] == 1
+    # A killed harvest may have come so far that there was one row more to erase.
+    assert remembered[0]["list_entry", "request"] == 1 <= remembered[1].pop(("list_entry", "request")) <= 2
+    assert remembered[1] == remembered[0] - Counter({("list_entry", "request"): 1})
     assert remembered[0]["list_entry", "withdrawn"] >= 3
     for name in TABLES:
         upkeep.sweep(shaken, name, grace=timedelta(0))

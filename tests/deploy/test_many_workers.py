@@ -148,6 +148,8 @@ def test_the_providers_know_every_option_of_theirs() -> None:
     known = retrieve_configuration_description(include_airflow=True, include_providers=True)
     assert [(s, o) for s, o in options() if o not in known.get(s, {}).get("options", {})] == []
     assert {section for section, _ in options()} >= {"celery", "fab"}
+    # Where the compose file mounts the installation's own.
+    assert known["fab"]["options"]["config_file"]["default"] == "{AIRFLOW_HOME}/webserver_config.py"
 
 
 def test_every_service_was_healthy_by_its_own_check(days: Days) -> None:
