@@ -10,6 +10,7 @@ from chengxin import engine
 from tests.conftest import ROOT
 
 
+@pytest.mark.long
 def test_pandas_says_the_same_and_a_difference_would_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import check_sides

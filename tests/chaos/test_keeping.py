@@ -140,6 +140,7 @@ def _words(file: Path) -> str:
     return json.dumps(content, ensure_ascii=False, default=str)
 
 
+@pytest.mark.long
 def test_a_kill_each_leaves_what_an_undisturbed_house_keeps(keeping: Keeping) -> None:
     keeping.live(1)
     _compare(keeping)

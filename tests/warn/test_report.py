@@ -168,6 +168,7 @@ def test_a_full_check_that_differs_from_what_was_carried_over_is_an_alarm(
         assert said in body(mail, "html")
 
 
+@pytest.mark.long
 def test_a_full_check_that_agrees_is_none(office: House, catcher: Catcher) -> None:
     lake = begin(office, 2)
     check.run(office, START)
