@@ -37,17 +37,17 @@ up: setup ## the same day, then Airflow, sandbox and mail catcher stay until Ctr
 
 .PHONY: test
 test: lint ## lint, types, and all tests that need no server
-	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not services and not long"
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not services and not long"
 
 .PHONY: test-services
 test-services: setup ## tests with real servers, a browser, or several days (installs Debian packages where missing)
 	@.ci/services
-	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "services and not long"
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "services and not long"
 
 .PHONY: test-long
 test-long: setup ## tests that take longer than CI allows
 	@.ci/services
-	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m long
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m long
 
 .PHONY: lint
 lint: setup ## style and types

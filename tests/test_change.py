@@ -197,7 +197,9 @@ def test_a_withdrawn_record_stays_out_too(records: Records) -> None:
     assert [records.counts(on) for on in DAYS[:3]] == [[None], [], []]
 
 
-@pytest.mark.parametrize(("ended", "then"), [(REPAIRED, [REPAIR]), (record(void="2026-06-16"), [])])
+@pytest.mark.parametrize(
+    ("ended", "then"), [(REPAIRED, [REPAIR]), pytest.param(record(void="2026-06-16"), [], marks=pytest.mark.long)]
+)
 def test_what_one_source_told_holds_for_the_other(records: Records, ended: dict[str, Any], then: list[Any]) -> None:
     records.deliver(DAYS[0], record())
     records.deliver(DAYS[0], record(), name="records_b")

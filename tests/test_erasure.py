@@ -206,9 +206,8 @@ class TestARequest:
 class TestKilled:
     """A killed erasure is ended by its rerun, though the lake has forgotten what the subject was called."""
 
-    @pytest.mark.parametrize(
-        "instant", ["_raw_erased", *(pytest.param(name, marks=pytest.mark.long) for name in ("_messages", "_files"))]
-    )
+    @pytest.mark.long
+    @pytest.mark.parametrize("instant", ["_raw_erased", "_messages", "_files"])
     def test_what_bears_the_name_alone_goes_too(
         self, house: House, lake: FactLake, monkeypatch: pytest.MonkeyPatch, instant: str
     ) -> None:

@@ -132,6 +132,7 @@ def test_it_names_the_raw_files(source: Source) -> None:
     assert row["contract_sha256"] == source.row(outcome["harvest_id"]).contract_sha256
 
 
+@pytest.mark.long
 def test_many_small_rows_are_merged_and_stay(source: Source) -> None:
     for n in range(9):
         source.run(MONDAY + timedelta(n), [entry(0, why=f"第{n}日")])

@@ -16,6 +16,7 @@ LIMIT = "150MB"
 SUBJECTS, APPLICANTS = 60_000, 40_000
 
 
+@pytest.mark.long
 def test_a_check_beyond_its_memory_completes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import province_facts
