@@ -67,7 +67,6 @@ class Summary:
             "advice": self.advice,
             "mails": self.mails,
             "seconds": self.seconds,
-            **({"alarms": self.alarms} if self.alarms else {}),
         }
 
     def write(self, file: Path) -> None:
