@@ -199,7 +199,7 @@ def told(alarms: Mapping[str, Any]) -> list[str]:
     if "over" in alarms:
         said.append("{:,} records, at most {:,} were expected".format(*alarms["over"]))
     if "personal_ids" in alarms:
-        said.append(f"{alarms['personal_ids']:,} citizens' numbers withheld")
+        said.append(f"citizens' numbers withheld: {alarms['personal_ids']:,}")
     said += [
         f"{column}: {count:,} amounts jumped ten-thousandfold" for column, count in alarms.get("jumps", {}).items()
     ]
