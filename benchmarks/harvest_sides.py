@@ -18,7 +18,7 @@ Work = Callable[[], tuple[int, dict[str, Any]]]
 
 def ours(port: int, warm_port: int, secret: str, day: str, folder: str) -> Work:
     """The product: fetch, archive, parse, normalise, validate, publish into an empty lake; every record is new."""
-    from chengxin import harvest
+    from chengxin import harvest, harvest_ledger
     from chengxin.clock import BEIJING
     from chengxin.connections import Connection
     from chengxin.ledger.models import Harvest
@@ -52,7 +52,7 @@ def ours(port: int, warm_port: int, secret: str, day: str, folder: str) -> Work:
             seconds = dict(session.get_one(Harvest, counts["harvest_id"]).detail["seconds"])
         return counts["harvested"], {
             "seconds": seconds,
-            "counts": {name: counts[name] for name in harvest.COUNTS},
+            "counts": {name: counts[name] for name in harvest_ledger.COUNTS},
         }
 
     return run

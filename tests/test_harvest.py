@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chengxin import harvest, judging
+from chengxin import harvest, harvest_ledger, judging
 from chengxin.errors import BoundError, DriftError, SourceUnreachableError
 from chengxin.ledger.models import Commit
 from chengxin.settings import House
@@ -237,7 +237,7 @@ def test_chunks_bound_memory_and_change_nothing(source: Source, monkeypatch: pyt
     other = Source(replace(source.house, var=source.house.var / "other"), source.drop / "other")
     monkeypatch.setattr(judging, "CHUNK", 7)
     small = other.run(MONDAY, rows)
-    counts = harvest.COUNTS
+    counts = harvest_ledger.COUNTS
     assert [whole[name] for name in counts] == [small[name] for name in counts]
     assert {key: row["row_hash"] for key, row in state.items()} == {
         key: row["row_hash"] for key, row in other.state(MONDAY).items()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chengxin import harvest, sums
+from chengxin import harvest, harvest_ledger, sums
 from chengxin.connectors import feedback, files_feedback
 from chengxin.connectors.places import Place, opened
 from chengxin.ledger.models import Commit
@@ -161,7 +161,7 @@ def _kill_at(patch: pytest.MonkeyPatch, house: House, instant: str) -> None:
         case "copied":
             after(Publication, "write")
         case "planned":
-            after(harvest, "_note")
+            after(harvest_ledger, "note")
         case "first commit":
             after(Lake, "commit")
         case "committed":

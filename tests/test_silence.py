@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chengxin import contracts, districts, freshness, harvest, history, sums, sweep
+from chengxin import contracts, districts, freshness, harvest, harvest_ledger, history, sums, sweep
 from chengxin.clock import BEIJING
 from chengxin.connections import Connection
 from chengxin.freshness import Age
@@ -57,7 +57,7 @@ def test_the_same_newest_file_has_not_come(source: Source) -> None:
         day = MONDAY + timedelta(days)
         again = harvest.run(source.house, "entries", day)
         assert again["state"] == "published"
-        assert {again[part] for part in harvest.COUNTS} == {0}
+        assert {again[part] for part in harvest_ledger.COUNTS} == {0}
         assert source.row(again["harvest_id"]).quiet
         assert source.state(day) == before, "nothing is read, every row stands"
     assert [age(source, MONDAY + timedelta(days)) for days in range(4)] == [

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from chengxin import harvest, maintain, sums, upkeep
+from chengxin import harvest, harvest_ledger, maintain, sums, upkeep
 from chengxin.errors import BoundError
 from chengxin.lake import arrow_schema
 from chengxin.ledger.models import Commit, Harvest, RawObject
@@ -74,7 +74,7 @@ def test_a_sum_counts_what_its_run_wrote(source: Source) -> None:
     assert json.loads(monday["ignored_by"]) == {"duplicate": 1, "exclude:why=自然人": 1}
     assert all(map(adds_up, told(source.house)))
     assert {name: tuesday[column] for column, name in sums.COUNTS.items()} == {
-        name: outcome[name] for name in harvest.COUNTS
+        name: outcome[name] for name in harvest_ledger.COUNTS
     }
 
 

@@ -13,29 +13,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
-from chengxin import archive, connectors, contracts, suppression
-from chengxin.clock import beijing_date
+from chengxin import connectors, contracts, harvest_ledger, suppression
 from chengxin.connectors import earlier, feedback, files_feedback
 from chengxin.contracts import Contract
-from chengxin.errors import BoundError, ChengxinError, DriftError, HarvestError, SumError
+from chengxin.errors import HarvestError, SumError
 from chengxin.judging import Early, Judging
 from chengxin.ledger.models import Commit, Harvest, HarvestPart, RawObject
 from chengxin.settings import House
-from chengxin.tables import HARVEST_SUM
-
-RESUME_WITHIN = timedelta(hours=12)
-"""A half-finished fetch older than this is not gone on with: its first pages tell of another time than its last."""
-COUNTS = ("harvested", "published", "unchanged", "rejected", "ignored", "removed")
-
-_PASSING = ("unreachable", "refused", "connection")
-"""Causes of a failed fetch after which going on makes sense: what was fetched is right, the rest is missing."""
 
 
 def run(house: House, source: str, as_of: date) -> dict[str, Any]:
@@ -81,7 +71,7 @@ def fetch(house: House, source: str, as_of: date) -> int:
 
 def _fetch(house: House, contract: Contract, as_of: date, early: Early | None = None) -> int:
     with house.ledger.begin() as session:
-        harvest = open_harvest(session, house, contract, as_of)
+        harvest = harvest_ledger.open_harvest(session, house, contract, as_of)
         harvest_id, state = harvest.id, harvest.state
     if state != "fetched":
         if early:
@@ -90,68 +80,19 @@ def _fetch(house: House, contract: Contract, as_of: date, early: Early | None = 
         try:
             connectors.fetch(house, contract, as_of, harvest_id, onlooker=early)
         except Exception as error:
-            fail(house, harvest_id, error)
+            harvest_ledger.fail(house, harvest_id, error)
             raise
         with house.ledger.begin() as session:
-            fetched(session, house, harvest_id, time.perf_counter() - begun)
+            harvest_ledger.fetched(session, house, harvest_id, time.perf_counter() - begun)
     return harvest_id
-
-
-def open_harvest(session: Session, house: House, contract: Contract, as_of: date) -> Harvest:
-    """The harvest of a source and day that is to be fetched: the unfinished one, else a new one.
-
-    Raises:
-        HarvestError: in production, a day whose state the source cannot tell any more, or not yet.
-    """
-    harvest = _unfinished(session, house, contract, as_of)
-    if harvest is None:
-        harvest = Harvest(
-            source=contract.name,
-            as_of=as_of,
-            state="fetching",
-            contract_sha256=contract.sha256,
-            started_at=house.clock(),
-            detail=_asked(house, contract, as_of),
-        )
-        session.add(harvest)
-        session.flush()
-    return harvest
-
-
-def _asked(house: House, contract: Contract, as_of: date) -> dict[str, Any]:
-    """Notes that a source was asked on another day than it speaks for, where it answers with what holds when asked.
-
-    A run of the day before (a retry after midnight) is taken. What is older, or to come, would be told in the lake as
-    that day's state and is not: mails hold it the same way (`warn.modes`). Sandboxes and rehearsals play any day.
-    """
-    today = beijing_date(house.clock())
-    if contract.dated or as_of == today:
-        return {}
-    if house.mode == "production" and not timedelta(0) <= today - as_of <= timedelta(days=1):
-        raise HarvestError(
-            f"{contract.name} cannot be asked for {as_of}",
-            where=f"sources/{contract.name}.yml",
-            why=f"it answers with its state of today ({today}), which would be kept as that day's",
-            remedy="leave the day as it is: the newest earlier observation stands for it. Harvest today; for past "
-            "days, ask the publisher for files or parameters of a day (`{as_of}` in the contract)",
-        )
-    return {"asked_on": today.isoformat()}
-
-
-def fetched(session: Session, house: House, harvest_id: int, seconds: float | None = None) -> None:
-    """Notes that a harvest was fetched to its end, and how long the last try took, where one alone fetched it."""
-    harvest = session.get_one(Harvest, harvest_id)
-    harvest.state, harvest.cause, harvest.message, harvest.finished_at = "fetched", None, None, None
-    spent = {} if seconds is None else {"seconds": {"fetch": round(seconds, 3)}}
-    harvest.detail = {**harvest.detail, "fetched": house.clock().isoformat(), **spent}
 
 
 def publish(house: House, harvest_id: int) -> dict[str, Any]:
     """Publishes a fetched harvest; a published one is left as it is.
 
     Returns:
-        `harvest_id, source, as_of, state, seq` (null when no fact had changed) and the counts of `COUNTS`: source
-        records, except `removed`, which counts tombstones.
+        `harvest_id, source, as_of, state, seq` (null when no fact had changed) and the counts of
+        `harvest_ledger.COUNTS`: source records, except `removed`, which counts tombstones.
 
     Raises:
         DriftError: the source's columns are not those of the contract; marked `stopped`, nothing is published.
@@ -180,7 +121,7 @@ def _publish(house: House, contract: Contract, harvest_id: int, early: Early | N
         if not planned:
             harvest.state, harvest.cause, harvest.message, harvest.finished_at = "fetched", None, None, None
             harvest.contract_sha256 = contract.sha256
-        others = [] if planned else _planned(session, contract.name)
+        others = [] if planned else harvest_ledger.planned(session, contract.name)
     # A killed harvest of another day must be in the lake before this one is compared with the lake.
     for other in others:
         _commit(house, other)
@@ -189,7 +130,7 @@ def _publish(house: House, contract: Contract, harvest_id: int, early: Early | N
         try:
             _prepare(house, contract, harvest_id, early)
         except Exception as error:
-            fail(house, harvest_id, error)
+            harvest_ledger.fail(house, harvest_id, error)
             feedback.tell(house, contract, harvest_id)
             raise
     if not published:
@@ -198,7 +139,7 @@ def _publish(house: House, contract: Contract, harvest_id: int, early: Early | N
     if not (published and told):
         feedback.tell(house, contract, harvest_id)
     with house.ledger.begin() as session:
-        return _outcome(session.get_one(Harvest, harvest_id))
+        return harvest_ledger.outcome(session.get_one(Harvest, harvest_id))
 
 
 def _prepare(house: House, contract: Contract, harvest_id: int, early: Early | None) -> None:
@@ -209,7 +150,7 @@ def _prepare(house: House, contract: Contract, harvest_id: int, early: Early | N
         harvest = session.get_one(Harvest, harvest_id)
         as_of = harvest.as_of
         raw = list(session.scalars(select(RawObject).where(RawObject.harvest_id == harvest_id).order_by("ordinal")))
-        later = _later(session, contract.name, as_of)
+        later = harvest_ledger.later(session, contract.name, as_of)
         spent = dict(harvest.detail.get("seconds", {}))
         parts = session.scalars(select(HarvestPart.cursor).where(HarvestPart.harvest_id == harvest_id)).all()
         cursors = [*parts] or [dict(harvest.cursor)]
@@ -237,13 +178,14 @@ def _prepare(house: House, contract: Contract, harvest_id: int, early: Early | N
                 # Also of a harvest that is stopped: its data docs say why.
                 detail["data_docs"] = _docs(judging, closing.result())
                 seen = {"harvested": tally.harvested, "rejected": tally.rejected}
-                _note(house, harvest_id, seen, detail | _found(tally))
+                harvest_ledger.note(house, harvest_id, seen, detail | _found(tally))
                 raise
             detail["data_docs"] = _docs(judging, closing.result())
         detail |= _found(tally)
         detail["files"] = files
         detail["seconds"] = spent | {stage: round(seconds, 3) for stage, seconds in tally.seconds.items()}
-        _note(house, harvest_id, counts, detail, earlier.quiet(house, contract, as_of, cursors, counts["published"]))
+        quiet = earlier.quiet(house, contract, as_of, cursors, counts["published"])
+        harvest_ledger.note(house, harvest_id, counts, detail, quiet)
     finally:
         judging.end()
 
@@ -252,11 +194,11 @@ def _stand(house: House, contract: Contract, harvest_id: int, as_of: date, quiet
     """Ends a harvest that found what the last one had read already: nothing is read, every row stands."""
     from chengxin import sums
 
-    counts = dict.fromkeys(COUNTS, 0)
+    counts = dict.fromkeys(harvest_ledger.COUNTS, 0)
     found: dict[str, Any] = {"rejected": {}, "ignored": {}, "facts": {}}
-    seq = _open_commit(house, harvest_id)
+    seq = harvest_ledger.open_commit(house, harvest_id)
     file = sums.write(house.lake, contract, harvest_id, as_of, seq, counts, found, [])
-    _note(house, harvest_id, counts, {**found, "stands": True, "files": {sums.NAME: file.name}}, quiet)
+    harvest_ledger.note(house, harvest_id, counts, {**found, "stands": True, "files": {sums.NAME: file.name}}, quiet)
 
 
 def _write(
@@ -284,7 +226,8 @@ def _write(
         erased = suppression.erased(house, judging.engine)
         publication = Publication(judging.engine, house.lake, contract, as_of, judging.folder, later, erased)
         tally.ignored.update(publication.duplicates())
-        changes = publication.compare(bool(publication.doubts.nameless) and _waited(house, contract.name, as_of))
+        waited = bool(publication.doubts.nameless) and harvest_ledger.waited(house, contract.name, as_of)
+        changes = publication.compare(waited)
         published, unchanged = publication.records()
         jumps = publication.jumps()
     bounds.shrink(contract, changes)
@@ -302,7 +245,7 @@ def _write(
     parts = ("known", "new", "changed", "unchanged", "removed", "restored")
     detail["facts"] = {name: {part: getattr(change, part) for part in parts} for name, change in changes.items()}
     writes = [name for name, change in changes.items() if change.rows]
-    seq = _open_commit(house, harvest_id)
+    seq = harvest_ledger.open_commit(house, harvest_id)
     files: dict[str, str] = {}
     with tally.timed("write"):
         for name in writes:
@@ -356,117 +299,6 @@ def _found(tally: Any) -> dict[str, Any]:
         "rejected_items": dict(sorted(tally.rejected_items.items())),
         "warnings": {rule: count for rule, count in sorted(tally.warnings.items()) if count},
         "personal_ids": tally.personal_ids,
-    }
-
-
-def _unfinished(session: Session, house: House, contract: Contract, as_of: date) -> Harvest | None:
-    """The newest harvest of that source and day, if it is to be gone on with."""
-    harvest = session.scalar(
-        select(Harvest)
-        .where(Harvest.source == contract.name, Harvest.as_of == as_of)
-        .order_by(Harvest.id.desc())
-        .limit(1)
-    )
-    if harvest is None or harvest.state in ("published", "stopped"):
-        return None
-    if "files" in harvest.detail:
-        return harvest
-    failed = harvest.state == "failed"
-    if failed and ("fetched" in harvest.detail or harvest.cause not in _PASSING):
-        return None
-    if harvest.contract_sha256 != contract.sha256 or house.clock() - harvest.started_at > RESUME_WITHIN:
-        if not failed:
-            _end(session, house, harvest, "failed", "abandoned", "interrupted, and too old or of another contract")
-        return None
-    fetched = session.scalars(select(RawObject.sha256).where(RawObject.harvest_id == harvest.id))
-    if not all(archive.path(house, contract.name, sha256).exists() for sha256 in fetched):
-        if not failed:
-            _end(session, house, harvest, "failed", "abandoned", "interrupted, and a raw file of it was erased since")
-        return None
-    if failed:
-        harvest.state, harvest.cause, harvest.message, harvest.finished_at = "fetching", None, None, None
-    return harvest
-
-
-def _planned(session: Session, source: str) -> list[int]:
-    """Harvests of a source that are past the point of no return and not committed, oldest first."""
-    waiting = session.scalars(
-        select(Harvest).where(Harvest.source == source, Harvest.state == "fetched").order_by(Harvest.id)
-    )
-    return [harvest.id for harvest in waiting if "files" in harvest.detail]
-
-
-def _waited(house: House, source: str, as_of: date) -> bool:
-    """Whether the last harvest published up to that day left keys that were missing as they were."""
-    with house.ledger.read() as session:
-        told = session.scalars(
-            select(Harvest.detail)
-            .where(Harvest.source == source, Harvest.state == "published", Harvest.as_of <= as_of)
-            .order_by(Harvest.as_of.desc(), Harvest.id.desc())
-        )
-        # One that found nothing to read says nothing of this.
-        last: dict[str, Any] = next((detail for detail in told if not detail.get("stands")), {})
-    return "waiting" in last.get("alarms", {})
-
-
-def _later(session: Session, source: str, as_of: date) -> date | None:
-    return session.scalar(
-        select(func.min(Harvest.as_of)).where(
-            Harvest.source == source, Harvest.state == "published", Harvest.as_of > as_of
-        )
-    )
-
-
-def _open_commit(house: House, harvest_id: int) -> int:
-    """The number of this harvest's commit; one that a killed run has opened is used."""
-    with house.ledger.begin() as session:
-        harvest = session.get_one(Harvest, harvest_id)
-        if harvest.seq is None:
-            commit = Commit(kind="harvest", name=harvest.source, as_of=harvest.as_of, opened_at=house.clock())
-            session.add(commit)
-            session.flush()
-            harvest.seq = commit.seq
-        return harvest.seq
-
-
-def _note(house: House, harvest_id: int, counts: dict[str, int], detail: dict[str, Any], quiet: bool = False) -> None:
-    with house.ledger.begin() as session:
-        harvest = session.get_one(Harvest, harvest_id)
-        harvest.quiet = quiet
-        for name, count in counts.items():
-            setattr(harvest, name, count)
-        harvest.detail = {**harvest.detail, **detail}
-
-
-def fail(house: House, harvest_id: int, error: Exception) -> None:
-    with house.ledger.begin() as session:
-        harvest = session.get_one(Harvest, harvest_id)
-        if "files" in harvest.detail:
-            return  # past the point of no return: the next run ends it
-        state = "stopped" if isinstance(error, BoundError | DriftError) else "failed"
-        # The text of a foreign exception may quote a record.
-        said = (error.cause, str(error)) if isinstance(error, ChengxinError) else ("error", type(error).__name__)
-        _end(session, house, harvest, state, *said)
-
-
-def _end(session: Session, house: House, harvest: Harvest, state: str, cause: str, message: str) -> None:
-    """Ends a harvest without a publication. Nothing of it is in the lake, so its commit number is given back."""
-    harvest.state, harvest.cause, harvest.message = state, cause, message
-    harvest.finished_at = house.clock()
-    seq, harvest.seq = harvest.seq, None
-    session.flush()
-    if seq is not None:
-        session.execute(delete(Commit).where(Commit.seq == seq))
-
-
-def _outcome(harvest: Harvest) -> dict[str, Any]:
-    return {
-        "harvest_id": harvest.id,
-        "source": harvest.source,
-        "as_of": harvest.as_of.isoformat(),
-        "state": harvest.state,
-        "seq": harvest.seq if harvest.detail["files"].keys() - {HARVEST_SUM.name} else None,
-        **{name: getattr(harvest, name) for name in COUNTS},
     }
 
 

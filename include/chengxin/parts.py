@@ -13,7 +13,7 @@ from datetime import date
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from chengxin import connectors, harvest
+from chengxin import connectors, harvest, harvest_ledger
 from chengxin.contracts import Contract
 from chengxin.errors import ConfigError, HarvestError, SourceContentError
 from chengxin.ledger.models import Harvest, HarvestPart
@@ -36,7 +36,7 @@ def open(house: House, source: str, as_of: date) -> int:
     contract = harvest.load(house, source)
     values = _partitions(contract).values
     with harvest.alone(house, source), house.ledger.begin() as session:
-        opened = harvest.open_harvest(session, house, contract, as_of)
+        opened = harvest_ledger.open_harvest(session, house, contract, as_of)
         known = session.scalars(select(HarvestPart.part).where(HarvestPart.harvest_id == opened.id)).all()
         session.add_all(HarvestPart(harvest_id=opened.id, part=part, cursor={}) for part in values if part not in known)
         return opened.id
@@ -72,7 +72,7 @@ def fetch(house: House, harvest_id: int, part: str) -> bool:
             connectors.fetch(house, contract, as_of, harvest_id, part)
             return _end(house, contract, as_of, harvest_id)
         except Exception as error:
-            harvest.fail(house, harvest_id, error)
+            harvest_ledger.fail(house, harvest_id, error)
             raise
 
 
@@ -99,7 +99,7 @@ def _end(house: House, contract: Contract, as_of: date, harvest_id: int) -> bool
     with house.ledger.begin() as session:
         # Two parts may end at the same time.
         session.get_one(Harvest, harvest_id, with_for_update=True)
-        harvest.fetched(session, house, harvest_id)
+        harvest_ledger.fetched(session, house, harvest_id)
     return True
 
 

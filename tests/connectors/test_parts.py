@@ -13,7 +13,7 @@ import pytest
 import yaml
 from sqlalchemy import select
 
-from chengxin import engine, harvest, parts
+from chengxin import engine, harvest, harvest_ledger, parts
 from chengxin.connections import Connection
 from chengxin.errors import ConfigError, HarvestError, SourceContentError, SourceUnreachableError
 from chengxin.ledger.models import Harvest, HarvestPart, RawObject
@@ -100,8 +100,8 @@ def test_published_as_in_one_piece(cut: House, source: Source, tmp_path: Path) -
     whole = replace(cut, var=tmp_path / "whole", include=tmp_path / "whole" / "include")
     write(tmp_path / "whole", cut=False)
     outcome, expected = harvest.run(cut, "subjects_in", AS_OF), harvest.run(whole, "subjects_in", AS_OF)
-    counts = {name: outcome[name] for name in harvest.COUNTS}
-    assert counts == {name: expected[name] for name in harvest.COUNTS}
+    counts = {name: outcome[name] for name in harvest_ledger.COUNTS}
+    assert counts == {name: expected[name] for name in harvest_ledger.COUNTS}
     assert counts["harvested"] == counts["published"] + counts["rejected"] == 42
     assert counts["rejected"] == 2
     assert known(cut) == known(whole)

@@ -23,7 +23,7 @@ from chengxin.desk import read
 from chengxin.desk.refresh import refresh
 from chengxin.desk.scope import Scope
 from chengxin.desk.tables import metadata, subject
-from chengxin.harvest import COUNTS
+from chengxin.harvest_ledger import COUNTS
 from chengxin.ledger.models import Harvest
 from chengxin.settings import House
 from chengxin.summary import Summary
